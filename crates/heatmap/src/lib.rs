@@ -1,0 +1,1 @@
+//! Pictures of a garbage map: terminal, SVG and PNG.

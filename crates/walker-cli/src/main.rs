@@ -1,0 +1,2 @@
+//! The `walker` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The PostgreSQL extension garbagemap.

@@ -1,0 +1,1 @@
+//! Safe Rust over PostgreSQL's WAL from inside the server.

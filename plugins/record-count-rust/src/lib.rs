@@ -1,0 +1,1 @@
+//! Example plugin: counts records by resource manager.

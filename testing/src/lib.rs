@@ -1,0 +1,1 @@
+//! PostgreSQL installations and clusters for tests.
