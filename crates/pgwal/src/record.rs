@@ -1,0 +1,323 @@
+//! One WAL record. Source: `src/include/access/xlogrecord.h`, `src/backend/access/transam/xlogreader.c`:
+//! `DecodeXLogRecord`.
+
+use smallvec::SmallVec;
+
+use crate::cursor::Cursor;
+use crate::error::{Malformed, RecordError};
+use crate::ids::{BlockNumber, Fork, OriginId, RelFileLocator, TransactionId};
+use crate::image::Image;
+use crate::lsn::Lsn;
+use crate::rmgr::RmgrId;
+use crate::version::Version;
+
+/// The fixed part at the beginning of each record (`XLogRecord`, 24 bytes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordHeader {
+    /// Length of the whole record in bytes (`xl_tot_len`).
+    pub total_len: u32,
+    /// The transaction (`xl_xid`).
+    pub xid: TransactionId,
+    /// Beginning of the record before (`xl_prev`).
+    pub prev: Lsn,
+    /// Kind of record: the upper four bits belong to the resource manager (`xl_info`).
+    pub info: u8,
+    /// The resource manager (`xl_rmid`).
+    pub rmgr: RmgrId,
+    /// CRC-32C of the rest of the record, then of this header up to here (`xl_crc`).
+    pub crc: u32,
+}
+
+impl RecordHeader {
+    /// Size in bytes (`SizeOfXLogRecord`).
+    pub const SIZE: usize = 24;
+    /// Offset of `xl_crc`: the bytes before it are part of the checksum.
+    pub(crate) const CRC_OFFSET: usize = 20;
+
+    /// Reads one from the beginning of a record.
+    ///
+    /// # Errors
+    /// [`Malformed::Truncated`] if there are fewer than [`RecordHeader::SIZE`] bytes.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut cursor = Cursor::new(bytes);
+        let total_len = cursor.u32("xl_tot_len")?;
+        let xid = TransactionId::new(cursor.u32("xl_xid")?);
+        let prev = Lsn::new(cursor.u64("xl_prev")?);
+        let info = cursor.u8("xl_info")?;
+        let rmgr = RmgrId::new(cursor.u8("xl_rmid")?);
+        cursor.skip("padding", 2)?;
+        let crc = cursor.u32("xl_crc")?;
+        Ok(Self { total_len, xid, prev, info, rmgr, crc })
+    }
+}
+
+bitflags::bitflags! {
+    /// Flags of a block reference: the upper half of `fork_flags`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct BlockFlags: u8 {
+        /// `BKPBLOCK_HAS_IMAGE`.
+        const HAS_IMAGE = 0x10;
+        /// `BKPBLOCK_HAS_DATA`.
+        const HAS_DATA = 0x20;
+        /// Redo makes the page anew (`BKPBLOCK_WILL_INIT`).
+        const WILL_INIT = 0x40;
+        /// The relation is that of the block reference before (`BKPBLOCK_SAME_REL`).
+        const SAME_RELATION = 0x80;
+    }
+}
+
+/// A block that a record changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block<'a> {
+    /// Its number within the record, 0 to 32.
+    pub id: u8,
+    /// `BKPBLOCK_*`.
+    pub flags: BlockFlags,
+    /// The relation's files.
+    pub relation: RelFileLocator,
+    /// Which of its forks.
+    pub fork: Fork,
+    /// Which block of the fork.
+    pub number: BlockNumber,
+    /// What the resource manager stored for this block; empty if nothing, and mostly if there is an image.
+    pub data: &'a [u8],
+    /// The page after the record, if the record holds it.
+    pub image: Option<Image<'a>>,
+}
+
+impl<'a> Block<'a> {
+    /// Highest possible [`Block::id`] (`XLR_MAX_BLOCK_ID`).
+    pub const MAX_ID: u8 = 32;
+
+    /// The image that redo takes as the page's new content, if there is one.
+    #[must_use]
+    pub fn applied_image(&self) -> Option<&Image<'a>> {
+        self.image.as_ref().filter(|image| image.apply)
+    }
+
+    /// Whether redo makes the page anew (`BKPBLOCK_WILL_INIT`).
+    #[must_use]
+    pub const fn will_init(&self) -> bool {
+        self.flags.contains(BlockFlags::WILL_INIT)
+    }
+}
+
+/// One record of the write-ahead log, borrowed from where it was read.
+///
+/// The same type serves in the server, where it is a view of what PostgreSQL's own reader decoded, and outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where it begins (`ReadRecPtr`).
+    pub lsn: Lsn,
+    /// Where the next one may begin (`EndRecPtr`): the LSN of the pages it changed.
+    pub end: Lsn,
+    /// Where the one before begins (`xl_prev`).
+    pub prev: Lsn,
+    /// Its length in bytes (`xl_tot_len`).
+    pub total_len: u32,
+    /// The transaction that wrote it, a subtransaction's own number; invalid if none.
+    pub xid: TransactionId,
+    /// The top transaction, where `wal_level = logical` stored it.
+    pub top_xid: Option<TransactionId>,
+    /// Where a replicated change came from.
+    pub origin: Option<OriginId>,
+    /// The resource manager.
+    pub rmgr: RmgrId,
+    /// Kind of record: the upper four bits belong to the resource manager (`xl_info`).
+    pub info: u8,
+    /// The major version that wrote it.
+    pub version: Version,
+    /// What the resource manager stored beside the blocks.
+    pub main_data: &'a [u8],
+    /// The blocks it changes, by ascending [`Block::id`].
+    pub blocks: SmallVec<[Block<'a>; 3]>,
+}
+
+/// `XLR_BLOCK_ID_DATA_SHORT`, `_LONG`, `_ORIGIN`, `_TOPLEVEL_XID`.
+const DATA_SHORT: u8 = 255;
+const DATA_LONG: u8 = 254;
+const ORIGIN: u8 = 253;
+const TOPLEVEL_XID: u8 = 252;
+
+/// A block reference whose data and image are still to be cut out of the rest of the record.
+struct PendingBlock {
+    id: u8,
+    flags: BlockFlags,
+    relation: RelFileLocator,
+    fork: Fork,
+    number: BlockNumber,
+    data_len: u16,
+    image: Option<ImageHeader>,
+}
+
+struct ImageHeader {
+    length: u16,
+    hole_offset: u16,
+    hole_length: u16,
+    info: u8,
+}
+
+impl<'a> Record<'a> {
+    /// Decodes the headers inside of a whole record. Its checksum is not looked at here.
+    ///
+    /// `bytes` is the record without page headers, `page_size` the size of a data page in bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the headers contradict each other or the length.
+    pub fn decode(bytes: &'a [u8], lsn: Lsn, end: Lsn, version: Version, page_size: u32) -> Result<Self, Malformed> {
+        let header = RecordHeader::parse(bytes)?;
+        let mut cursor = Cursor::new(bytes.get(RecordHeader::SIZE..).unwrap_or_default());
+        let mut record = Self {
+            lsn,
+            end,
+            prev: header.prev,
+            total_len: header.total_len,
+            xid: header.xid,
+            top_xid: None,
+            origin: None,
+            rmgr: header.rmgr,
+            info: header.info,
+            version,
+            main_data: &[],
+            blocks: SmallVec::new(),
+        };
+
+        // First all headers, then the data in the same order; the main data's header is the last.
+        let mut pending: SmallVec<[PendingBlock; 3]> = SmallVec::new();
+        let mut main_data_len = 0usize;
+        let mut data_total = 0usize;
+        while cursor.rest().len() > data_total {
+            match cursor.u8("block_id")? {
+                DATA_SHORT => {
+                    main_data_len = usize::from(cursor.u8("data_length")?);
+                    data_total = data_total.saturating_add(main_data_len);
+                    break;
+                }
+                DATA_LONG => {
+                    let length = cursor.u32("data_length")?;
+                    main_data_len = usize::try_from(length).unwrap_or(usize::MAX);
+                    data_total = data_total.saturating_add(main_data_len);
+                    break;
+                }
+                ORIGIN => record.origin = Some(OriginId::new(cursor.u16("record_origin")?)),
+                TOPLEVEL_XID => record.top_xid = Some(TransactionId::new(cursor.u32("toplevel_xid")?)),
+                id if id <= Block::MAX_ID => {
+                    let previous = pending.last();
+                    if previous.is_some_and(|previous| id <= previous.id) {
+                        return Err(Malformed::Invalid { field: "block_id", value: u64::from(id) });
+                    }
+                    let block = PendingBlock::parse(&mut cursor, id, previous, version, page_size)?;
+                    let image_len = block.image.as_ref().map_or(0, |image| usize::from(image.length));
+                    data_total = data_total.saturating_add(usize::from(block.data_len)).saturating_add(image_len);
+                    pending.push(block);
+                }
+                id => return Err(Malformed::Invalid { field: "block_id", value: u64::from(id) }),
+            }
+        }
+        if cursor.rest().len() != data_total {
+            let available = cursor.rest().len();
+            return Err(Malformed::Truncated { field: "xl_tot_len", wanted: data_total, available });
+        }
+        for block in pending {
+            record.blocks.push(block.fill(&mut cursor, version)?);
+        }
+        record.main_data = cursor.take("main data", main_data_len)?;
+        Ok(record)
+    }
+
+    /// The block reference of this id.
+    #[must_use]
+    pub fn block(&self, id: u8) -> Option<&Block<'a>> {
+        self.blocks.iter().find(|block| block.id == id)
+    }
+
+    /// The resource manager's part of the info byte (`~XLR_INFO_MASK`).
+    #[must_use]
+    pub const fn rmgr_info(&self) -> u8 {
+        self.info & 0xF0
+    }
+
+    /// Bytes of full-page images in it.
+    #[must_use]
+    pub fn image_len(&self) -> u32 {
+        let lengths = self.blocks.iter().filter_map(|block| block.image.as_ref()).map(|image| image.bytes.len());
+        u32::try_from(lengths.sum::<usize>()).unwrap_or(u32::MAX)
+    }
+
+    /// Says where `cause` was found.
+    #[must_use]
+    pub const fn error(&self, cause: Malformed) -> RecordError {
+        RecordError { lsn: self.lsn, rmgr: self.rmgr, info: self.info, xid: self.xid, cause }
+    }
+}
+
+impl PendingBlock {
+    fn parse(
+        cursor: &mut Cursor<'_>,
+        id: u8,
+        previous: Option<&Self>,
+        version: Version,
+        page_size: u32,
+    ) -> Result<Self, Malformed> {
+        let fork_flags = cursor.u8("fork_flags")?;
+        let flags = BlockFlags::from_bits_truncate(fork_flags);
+        let data_len = cursor.u16("data_length")?;
+        if flags.contains(BlockFlags::HAS_DATA) != (data_len != 0) {
+            return Err(Malformed::Invalid { field: "BKPBLOCK_HAS_DATA", value: u64::from(data_len) });
+        }
+        let image = if flags.contains(BlockFlags::HAS_IMAGE) {
+            Some(ImageHeader::parse(cursor, version, page_size)?)
+        } else {
+            None
+        };
+        let relation = if flags.contains(BlockFlags::SAME_RELATION) {
+            let previous = previous.ok_or(Malformed::Invalid { field: "BKPBLOCK_SAME_REL", value: u64::from(id) })?;
+            previous.relation
+        } else {
+            let tablespace = cursor.u32("spcOid")?;
+            let database = cursor.u32("dbOid")?;
+            RelFileLocator::new(tablespace, database, cursor.u32("relNumber")?)
+        };
+        let number = BlockNumber::new(cursor.u32("blkno")?);
+        Ok(Self { id, flags, relation, fork: Fork::new(fork_flags & 0x0F), number, data_len, image })
+    }
+
+    fn fill<'a>(self, cursor: &mut Cursor<'a>, version: Version) -> Result<Block<'a>, Malformed> {
+        let image = match self.image {
+            None => None,
+            Some(header) => {
+                let bytes = cursor.take("block image", usize::from(header.length))?;
+                Some(Image::new(bytes, header.hole_offset, header.hole_length, header.info, version))
+            }
+        };
+        let data = cursor.take("block data", usize::from(self.data_len))?;
+        let Self { id, flags, relation, fork, number, .. } = self;
+        Ok(Block { id, flags, relation, fork, number, data, image })
+    }
+}
+
+impl ImageHeader {
+    fn parse(cursor: &mut Cursor<'_>, version: Version, page_size: u32) -> Result<Self, Malformed> {
+        let length = cursor.u16("bimg_len")?;
+        let hole_offset = cursor.u16("hole_offset")?;
+        let info = cursor.u8("bimg_info")?;
+        let has_hole = info & Image::HAS_HOLE != 0;
+        let compressed = Image::flags(info, version).1.is_some();
+        let hole_length = match (compressed, has_hole) {
+            (true, true) => cursor.u16("hole_length")?,
+            (true, false) => 0,
+            (false, _) => u16::try_from(page_size.saturating_sub(u32::from(length))).unwrap_or(u16::MAX),
+        };
+        // The same cross-checks as in DecodeXLogRecord.
+        let whole = u32::from(length) == page_size;
+        let consistent = if has_hole {
+            hole_offset != 0 && hole_length != 0 && !whole
+        } else {
+            hole_offset == 0 && hole_length == 0
+        };
+        if !consistent || (compressed && whole) || (!has_hole && !compressed && !whole) {
+            return Err(Malformed::Invalid { field: "bimg_info", value: u64::from(info) });
+        }
+        Ok(Self { length, hole_offset, hole_length, info })
+    }
+}

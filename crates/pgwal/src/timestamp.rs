@@ -1,0 +1,76 @@
+//! Points in time as PostgreSQL keeps them. Source: `src/include/datatype/timestamp.h`.
+
+use std::fmt;
+
+/// Microseconds since 2000-01-01 00:00:00 UTC (`TimestampTz`).
+///
+/// Prints as `pg_waldump` does where the time zone is UTC: `2026-11-21 02:17:03.123456 UTC`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The time so many microseconds after the year 2000 began.
+    #[must_use]
+    pub const fn new(microseconds: i64) -> Self {
+        Self(microseconds)
+    }
+
+    /// Microseconds since the year 2000 began.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+/// Year, month and day of a day counted from 2000-01-01 in the Gregorian calendar.
+///
+/// Counts years from March on, so that the leap day is a year's last: an era of 400 years has 146,097 days.
+fn civil(days: i64) -> (i64, i64, i64) {
+    // 730,425 days lie between 0000-03-01 and 2000-01-01.
+    let days = days.saturating_add(730_425);
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let leaps = (day_of_era / 1_460).saturating_sub(day_of_era / 36_524).saturating_add(day_of_era / 146_096);
+    let year_of_era = day_of_era.saturating_sub(leaps) / 365;
+    let before = year_of_era.saturating_mul(365).saturating_add(year_of_era / 4).saturating_sub(year_of_era / 100);
+    let day_of_year = day_of_era.saturating_sub(before);
+    let shifted_month = day_of_year.saturating_mul(5).saturating_add(2) / 153;
+    let day = day_of_year.saturating_sub(shifted_month.saturating_mul(153).saturating_add(2) / 5).saturating_add(1);
+    let month = if shifted_month < 10 { shifted_month.saturating_add(3) } else { shifted_month.saturating_sub(9) };
+    let year = era.saturating_mul(400).saturating_add(year_of_era).saturating_add(i64::from(month <= 2));
+    (year, month, day)
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.div_euclid(1_000_000);
+        let microseconds = self.0.rem_euclid(1_000_000);
+        let (year, month, day) = civil(seconds.div_euclid(86_400));
+        let second_of_day = seconds.rem_euclid(86_400);
+        let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
+        write!(formatter, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{microseconds:06} UTC")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_days_are_right() {
+        let at = |days: i64| Timestamp::new(days * 86_400_000_000).to_string();
+        assert_eq!(at(0), "2000-01-01 00:00:00.000000 UTC");
+        assert_eq!(at(59), "2000-02-29 00:00:00.000000 UTC");
+        assert_eq!(at(60), "2000-03-01 00:00:00.000000 UTC");
+        assert_eq!(at(9821), "2026-11-21 00:00:00.000000 UTC");
+        assert_eq!(at(-1), "1999-12-31 00:00:00.000000 UTC");
+        assert_eq!(at(36_584), "2100-03-01 00:00:00.000000 UTC");
+    }
+
+    #[test]
+    fn no_value_makes_it_panic() {
+        for value in [i64::MIN, i64::MAX, -1] {
+            assert!(!Timestamp::new(value).to_string().is_empty());
+        }
+    }
+}
