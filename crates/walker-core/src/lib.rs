@@ -1,1 +1,36 @@
-//! The walk over PostgreSQL's WAL: sources, plugins and the loop that joins them.
+//! The walk over PostgreSQL's write-ahead log: where WAL comes from ([`Source`]), who is told ([`Plugin`]) and the
+//! loop that joins them ([`Walk`]).
+//!
+//! A plugin is written once and runs in three hosts: in the server as part of a background worker, beside it on a
+//! replication stream, and over files. It cannot tell them apart.
+//!
+//! ```
+//! use pgwal::Record;
+//! use walker_core::{Plugin, PluginError};
+//!
+//! #[derive(Default)]
+//! struct Inserts(u64);
+//!
+//! impl Plugin for Inserts {
+//!     fn name(&self) -> &str {
+//!         "inserts"
+//!     }
+//!     fn heap(&mut self, record: &Record<'_>) -> Result<(), PluginError> {
+//!         self.0 += u64::from(record.identify() == Some("INSERT"));
+//!         Ok(())
+//!     }
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
+mod files;
+mod plugin;
+mod plugin_names;
+mod source;
+mod walk;
+
+pub use files::{FileSource, FileSourceOptions};
+pub use plugin::{Plugin, PluginError, dispatch};
+pub use plugin_names::{ParsePluginNamesError, parse_plugin_names};
+pub use source::{Source, SourceError};
+pub use walk::{Failure, PluginStatus, Walk};

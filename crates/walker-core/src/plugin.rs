@@ -1,0 +1,147 @@
+//! What a plugin is.
+
+use pgwal::{Lsn, Record, RmgrId};
+
+/// Why a plugin failed; its text goes into the log.
+pub type PluginError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Somebody who is told every record of the log, in order, whether its transaction commits or not.
+///
+/// An error or a panic disables the plugin at that record; the other plugins go on.
+pub trait Plugin {
+    /// Its name, as in `walker.plugins`.
+    fn name(&self) -> &str;
+
+    /// Called once before the first record.
+    ///
+    /// # Errors
+    /// The plugin is not used then.
+    fn startup(&mut self) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Every record. As it stands, it calls the method of the record's resource manager; one that counts or filters
+    /// all of them overrides this one instead.
+    ///
+    /// # Errors
+    /// The plugin is disabled then.
+    fn record(&mut self, record: &Record<'_>) -> Result<(), PluginError> {
+        dispatch(self, record)
+    }
+
+    /// Records of resource manager Heap.
+    ///
+    /// # Errors
+    /// The plugin is disabled then; so for all that follow.
+    fn heap(&mut self, _record: &Record<'_>) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Records of resource manager Heap2.
+    ///
+    /// # Errors
+    /// See [`Plugin::heap`].
+    fn heap2(&mut self, _record: &Record<'_>) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Records of resource manager XLOG.
+    ///
+    /// # Errors
+    /// See [`Plugin::heap`].
+    fn xlog(&mut self, _record: &Record<'_>) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Records of resource manager Transaction.
+    ///
+    /// # Errors
+    /// See [`Plugin::heap`].
+    fn xact(&mut self, _record: &Record<'_>) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Records of resource manager Storage.
+    ///
+    /// # Errors
+    /// See [`Plugin::heap`].
+    fn smgr(&mut self, _record: &Record<'_>) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Records of resource manager Database.
+    ///
+    /// # Errors
+    /// See [`Plugin::heap`].
+    fn dbase(&mut self, _record: &Record<'_>) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Records of resource manager MultiXact.
+    ///
+    /// # Errors
+    /// See [`Plugin::heap`].
+    fn multixact(&mut self, _record: &Record<'_>) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Records of resource manager Standby.
+    ///
+    /// # Errors
+    /// See [`Plugin::heap`].
+    fn standby(&mut self, _record: &Record<'_>) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Records of PostgreSQL's other resource managers: indexes, sequences, generic changes and so on.
+    ///
+    /// # Errors
+    /// See [`Plugin::heap`].
+    fn other(&mut self, _record: &Record<'_>) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Records of resource managers that extensions registered.
+    ///
+    /// # Errors
+    /// See [`Plugin::heap`].
+    fn custom(&mut self, _record: &Record<'_>) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Answers a question of its own kind, between two records: how a plugin in the server is asked from SQL.
+    /// `position` is the end of the last record it was told: what the answer is true for.
+    ///
+    /// # Errors
+    /// The text goes to whoever asked; the plugin is not disabled.
+    fn answer(&mut self, _question: &[u8], _position: Lsn) -> Result<Vec<u8>, PluginError> {
+        Err("this plugin answers no questions".into())
+    }
+
+    /// Called last, unless the plugin failed.
+    ///
+    /// # Errors
+    /// The text goes into the log.
+    fn shutdown(&mut self) -> Result<(), PluginError> {
+        Ok(())
+    }
+}
+
+/// Calls the method of the record's resource manager.
+///
+/// # Errors
+/// Those of that method.
+pub fn dispatch<P: Plugin + ?Sized>(plugin: &mut P, record: &Record<'_>) -> Result<(), PluginError> {
+    match record.rmgr {
+        RmgrId::HEAP => plugin.heap(record),
+        RmgrId::HEAP2 => plugin.heap2(record),
+        RmgrId::XLOG => plugin.xlog(record),
+        RmgrId::TRANSACTION => plugin.xact(record),
+        RmgrId::STORAGE => plugin.smgr(record),
+        RmgrId::DATABASE => plugin.dbase(record),
+        RmgrId::MULTI_XACT => plugin.multixact(record),
+        RmgrId::STANDBY => plugin.standby(record),
+        rmgr if rmgr.is_custom() => plugin.custom(record),
+        _ => plugin.other(record),
+    }
+}
