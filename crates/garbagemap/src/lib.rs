@@ -1,1 +1,29 @@
-//! WALker's plugin that keeps the number of dead tuples of every heap block, fed by WAL alone.
+//! WALker's plugin that keeps the number of dead tuples of every block of every heap, from the log alone.
+//!
+//! A tuple is dead as `pgstattuple` counts it: its line pointer is normal, and either the transaction that inserted
+//! it aborted or one that deleted or updated it committed. So nothing is counted when a tuple is inserted or deleted,
+//! but when the transaction ends. What is on a page is known from its first record after a checkpoint on, which
+//! holds the page or makes it anew.
+//!
+//! ```text
+//! record ──► GarbageMap ──► Relation ──► BlockRange (128 blocks) ──► TrackedPage: each line pointer, open transactions
+//!                │                                              └──► Counts: settled, until its next image
+//!                └──► Transactions: who is open, who ended how, which blocks wait for whom
+//! ```
+#![forbid(unsafe_code)]
+
+mod block_range;
+mod inexact;
+mod map;
+mod multixacts;
+mod page;
+mod page_image;
+mod question;
+mod relation;
+mod transactions;
+
+pub use inexact::Inexact;
+pub use map::{GarbageMap, TransactionStatus};
+pub use page::Counts;
+pub use question::{Answer, Question, RangeSummary, RelationAnswer};
+pub use relation::RelationSummary;

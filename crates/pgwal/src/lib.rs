@@ -46,7 +46,7 @@ mod visibility_map;
 
 pub use cursor::Cursor;
 pub use error::{Malformed, ReadError, ReadErrorKind, RecordError};
-pub use heap_page::{HeapPage, ItemFlags, ItemId, TupleHeader, infomask};
+pub use heap_page::{HeapPage, ItemFlags, ItemId, TupleHeader, Updater, infomask};
 pub use ids::{BlockNumber, Fork, MultiXactId, OffsetNumber, Oid, OriginId, RelFileLocator, TimelineId, TransactionId};
 pub use image::{Compression, Image, ImageError};
 pub use lsn::{Lsn, ParseLsnError};

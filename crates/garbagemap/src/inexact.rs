@@ -1,0 +1,41 @@
+//! Why numbers are not exact. They are never shown without saying so.
+
+use std::fmt;
+
+use pgwal::{Lsn, TransactionId};
+
+/// Why what is said of a relation is not exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inexact {
+    /// A settled block was changed by a record that does not hold it, as happens while `full_page_writes` is off.
+    ChangedWithoutImage(Lsn),
+    /// A record or an image could not be understood.
+    NotUnderstood(Lsn),
+    /// A page image in the log holds something else than what the records before it led to.
+    DiffersFromImage(Lsn),
+    /// How this transaction ended is not in the part of the log that was read.
+    UnknownTransaction(TransactionId),
+    /// The members of a set of transactions are not in the part of the log that was read.
+    UnknownMultiXact(u32),
+    /// The log has been written with `wal_level = minimal`, which leaves things out.
+    WalLevelMinimal,
+}
+
+impl fmt::Display for Inexact {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ChangedWithoutImage(lsn) => {
+                write!(formatter, "a block was changed at {lsn} by a record without its page (full_page_writes off)")
+            }
+            Self::NotUnderstood(lsn) => write!(formatter, "the record at {lsn} could not be understood"),
+            Self::DiffersFromImage(lsn) => write!(formatter, "a page image at {lsn} differs from what was counted"),
+            Self::UnknownTransaction(xid) => {
+                write!(formatter, "how transaction {xid} ended is not in the WAL that was read")
+            }
+            Self::UnknownMultiXact(id) => {
+                write!(formatter, "the members of multixact {id} are not in the WAL that was read")
+            }
+            Self::WalLevelMinimal => write!(formatter, "wal_level is minimal: not all changes are in the WAL"),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Sets of transactions, as far as one of their members updates.
+
+use std::collections::HashMap;
+
+use pgwal::rmgr::multixact::Create;
+use pgwal::{MultiXactId, TransactionId};
+
+/// The updating member, if any, of each set that came into being since the walk began.
+#[derive(Debug, Default)]
+pub(crate) struct MultiXacts {
+    updaters: HashMap<MultiXactId, Option<TransactionId>>,
+}
+
+impl MultiXacts {
+    pub(crate) fn create(&mut self, create: &Create) {
+        let updater = create.members.iter().find(|member| member.is_updater()).map(|member| member.xid);
+        self.updaters.insert(create.id, updater);
+    }
+
+    /// The member that updates or deletes: `None` if the set is not known, `Some(None)` if all only lock.
+    pub(crate) fn updater(&self, id: MultiXactId) -> Option<Option<TransactionId>> {
+        self.updaters.get(&id).copied()
+    }
+
+    /// No tuple refers to sets before `oldest` any more.
+    pub(crate) fn forget_before(&mut self, oldest: MultiXactId) {
+        // MultiXactIdPrecedes: the numbers wrap around.
+        self.updaters.retain(|id, _| id.get().wrapping_sub(oldest.get()).cast_signed() >= 0);
+    }
+}

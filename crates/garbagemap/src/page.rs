@@ -1,0 +1,288 @@
+//! One page of a heap, as far as it matters for garbage. Sources: `src/backend/access/heap/heapam_xlog.c` (before 18
+//! `heapam.c`), `src/backend/storage/page/bufpage.c`.
+
+use pgwal::rmgr::heap2::PruneChanges;
+use pgwal::{HeapPage, Lsn, OffsetNumber, TransactionId, Version};
+use smallvec::SmallVec;
+
+/// What is counted of a block. Tuples are line pointers in state normal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Tuples, dead ones included.
+    pub tuples: u16,
+    /// Dead tuples.
+    pub dead_tuples: u16,
+    /// Bytes of dead tuples, without alignment.
+    pub dead_bytes: u16,
+    /// Line pointers that are dead themselves (`LP_DEAD`).
+    pub lp_dead: u16,
+    /// Line pointers that redirect.
+    pub redirects: u16,
+    /// Bytes free for one more tuple and its line pointer (`PageGetFreeSpace`).
+    pub free_space: u16,
+}
+
+/// What a line pointer stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Item {
+    Unused,
+    /// A tuple and its length in bytes.
+    Tuple {
+        length: u16,
+        dead: bool,
+    },
+    Redirect,
+    LpDead,
+}
+
+/// Something that an open transaction did to a tuple.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) offset: OffsetNumber,
+    pub(crate) xid: TransactionId,
+    pub(crate) change: Change,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Insert,
+    /// Also by an update: the old version goes.
+    Delete,
+}
+
+/// A page whose line pointers are all known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TrackedPage {
+    /// End of the last record that touched it.
+    pub(crate) last_lsn: Lsn,
+    items: Vec<Item>,
+    /// `pd_upper`; zero on a page that was never initialised.
+    upper: u16,
+    counts: Counts,
+    pub(crate) pending: SmallVec<[Pending; 2]>,
+}
+
+/// Rounds up to the alignment of tuples.
+fn aligned(length: u16) -> u16 {
+    length.saturating_add(7) & !7
+}
+
+impl TrackedPage {
+    /// A page that `PageInit` made: empty, of this size in bytes.
+    pub(crate) fn initialised(page_size: u16) -> Self {
+        Self::with_upper(page_size)
+    }
+
+    /// A page with these line pointers, whose tuples begin at `upper`.
+    pub(crate) fn with_upper(upper: u16) -> Self {
+        Self { last_lsn: Lsn::INVALID, items: Vec::new(), upper, counts: Counts::default(), pending: SmallVec::new() }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts { free_space: self.free_space(), ..self.counts }
+    }
+
+    /// Whether each line pointer is in the same state on both, dead tuples apart: those depend on transactions.
+    pub(crate) fn same_items(&self, other: &Self) -> bool {
+        let kind = |item: &Item| match item {
+            Item::Tuple { length, .. } => Item::Tuple { length: *length, dead: false },
+            other => *other,
+        };
+        self.items.iter().map(kind).eq(other.items.iter().map(kind)) && self.upper == other.upper
+    }
+
+    /// `PageGetFreeSpace`.
+    fn free_space(&self) -> u16 {
+        let lower = HeapPage::HEADER_SIZE + HeapPage::ITEM_ID_SIZE * self.items.len() as u16;
+        self.upper.saturating_sub(lower).saturating_sub(HeapPage::ITEM_ID_SIZE)
+    }
+
+    fn item(&self, offset: OffsetNumber) -> Item {
+        let index = usize::from(offset.get()).checked_sub(1);
+        index.and_then(|index| self.items.get(index)).copied().unwrap_or(Item::Unused)
+    }
+
+    /// Puts `item` at `offset`; what transactions did to the tuple that was there no longer matters.
+    pub(crate) fn put(&mut self, offset: OffsetNumber, item: Item) {
+        let Some(index) = usize::from(offset.get()).checked_sub(1) else { return };
+        if index >= self.items.len() {
+            self.items.resize(index + 1, Item::Unused);
+        }
+        let before = std::mem::replace(&mut self.items[index], item);
+        self.count(before, u16::wrapping_sub);
+        self.count(item, u16::wrapping_add);
+        if !matches!(before, Item::Unused) {
+            self.pending.retain(|pending| pending.offset != offset);
+        }
+    }
+
+    fn count(&mut self, item: Item, step: fn(u16, u16) -> u16) {
+        let counts = &mut self.counts;
+        match item {
+            Item::Unused => {}
+            Item::Tuple { length, dead } => {
+                counts.tuples = step(counts.tuples, 1);
+                if dead {
+                    counts.dead_tuples = step(counts.dead_tuples, 1);
+                    counts.dead_bytes = step(counts.dead_bytes, length);
+                }
+            }
+            Item::Redirect => counts.redirects = step(counts.redirects, 1),
+            Item::LpDead => counts.lp_dead = step(counts.lp_dead, 1),
+        }
+    }
+
+    /// A tuple of `length` bytes was added (`PageAddItem`). If `inserter` is given, it is still open.
+    pub(crate) fn insert(&mut self, offset: OffsetNumber, length: u16, inserter: Option<TransactionId>) {
+        self.put(offset, Item::Tuple { length, dead: false });
+        self.upper = self.upper.saturating_sub(aligned(length));
+        if let Some(xid) = inserter {
+            self.pending.push(Pending { offset, xid, change: Change::Insert });
+        }
+    }
+
+    /// An open transaction deleted or updated the tuple.
+    pub(crate) fn delete(&mut self, offset: OffsetNumber, deleter: TransactionId) {
+        self.pending.push(Pending { offset, xid: deleter, change: Change::Delete });
+    }
+
+    /// The tuple is dead from now on, if there is one.
+    pub(crate) fn kill(&mut self, offset: OffsetNumber) {
+        if let Item::Tuple { length, dead: false } = self.item(offset) {
+            self.put(offset, Item::Tuple { length, dead: true });
+        }
+    }
+
+    /// A transaction ended: what it did counts now.
+    pub(crate) fn finish(&mut self, xid: TransactionId, committed: bool) {
+        let mut ended: SmallVec<[Pending; 8]> = SmallVec::new();
+        self.pending.retain(|pending| {
+            let of_it = pending.xid == xid;
+            if of_it {
+                ended.push(*pending);
+            }
+            !of_it
+        });
+        for pending in ended {
+            if (pending.change == Change::Delete) == committed {
+                self.kill(pending.offset);
+            }
+        }
+    }
+
+    /// Line pointers were redirected, marked dead or freed (`heap_page_prune_execute`).
+    pub(crate) fn prune(&mut self, changes: &PruneChanges<'_>, page_size: u16, version: Version) {
+        for (from, _) in changes.redirected.pairs() {
+            self.put(from, Item::Redirect);
+        }
+        for offset in changes.dead.iter() {
+            self.put(offset, Item::LpDead);
+        }
+        for offset in changes.unused.iter() {
+            self.put(offset, Item::Unused);
+        }
+        if changes.repairs_fragmentation {
+            // The tuples are moved together at the end of the page (PageRepairFragmentation).
+            let length = |item: &Item| if let Item::Tuple { length, .. } = item { aligned(*length) } else { 0 };
+            self.upper = page_size.saturating_sub(self.items.iter().map(length).sum());
+            if version >= Version::V15 {
+                self.truncate_items(0);
+            }
+        } else if version >= Version::V14 {
+            // PageTruncateLinePointerArray leaves the first.
+            self.truncate_items(1);
+        }
+    }
+
+    /// Gives unused line pointers at the end back, but keeps `least`.
+    fn truncate_items(&mut self, least: usize) {
+        while self.items.len() > least && self.items.last() == Some(&Item::Unused) {
+            self.items.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(offset: u16) -> OffsetNumber {
+        OffsetNumber::new(offset)
+    }
+
+    fn xid(number: u32) -> TransactionId {
+        TransactionId::new(number)
+    }
+
+    fn page() -> TrackedPage {
+        TrackedPage::initialised(8192)
+    }
+
+    #[test]
+    fn an_open_insert_is_neither_live_nor_dead_for_good() {
+        let mut page = page();
+        page.insert(at(1), 60, Some(xid(10)));
+        page.insert(at(2), 60, Some(xid(11)));
+        assert_eq!((page.counts().tuples, page.counts().dead_tuples), (2, 0));
+        page.finish(xid(10), true);
+        page.finish(xid(11), false);
+        assert_eq!((page.counts().tuples, page.counts().dead_tuples, page.counts().dead_bytes), (2, 1, 60));
+        assert!(page.pending.is_empty());
+    }
+
+    #[test]
+    fn what_a_transaction_inserts_and_deletes_itself_is_dead_however_it_ends() {
+        for committed in [true, false] {
+            let mut page = page();
+            page.insert(at(1), 60, Some(xid(10)));
+            page.delete(at(1), xid(10));
+            page.finish(xid(10), committed);
+            assert_eq!(page.counts().dead_tuples, 1);
+        }
+    }
+
+    #[test]
+    fn a_line_pointer_used_again_owes_nothing_to_the_tuple_before() {
+        let mut page = page();
+        page.insert(at(1), 60, None);
+        page.delete(at(1), xid(10));
+        page.put(at(1), Item::Unused);
+        page.insert(at(1), 40, None);
+        page.finish(xid(10), true);
+        assert_eq!(page.counts().dead_tuples, 0);
+    }
+
+    #[test]
+    fn free_space_is_that_of_page_get_free_space() {
+        let mut page = page();
+        assert_eq!(page.counts().free_space, 8192 - 24 - 4);
+        page.insert(at(1), 61, None);
+        assert_eq!(page.counts().free_space, 8192 - 24 - 4 - 4 - 64);
+    }
+
+    proptest! {
+        /// The counts kept on the way are those that counting all line pointers gives.
+        #[test]
+        fn counts_are_the_sum_of_the_items(steps in proptest::collection::vec((1u16..30, 0u8..6, 1u32..5), 0..200)) {
+            let mut page = page();
+            for (offset, step, transaction) in steps {
+                match step {
+                    0 => page.insert(at(offset), 50, Some(xid(transaction))),
+                    1 => page.delete(at(offset), xid(transaction)),
+                    2 => page.finish(xid(transaction), true),
+                    3 => page.finish(xid(transaction), false),
+                    4 => page.put(at(offset), Item::LpDead),
+                    _ => page.put(at(offset), Item::Unused),
+                }
+                let tuples = page.items.iter().filter(|item| matches!(item, Item::Tuple { .. })).count();
+                let dead = page.items.iter().filter(|item| matches!(item, Item::Tuple { dead: true, .. })).count();
+                let lp_dead = page.items.iter().filter(|item| matches!(item, Item::LpDead)).count();
+                prop_assert_eq!(usize::from(page.counts().tuples), tuples);
+                prop_assert_eq!(usize::from(page.counts().dead_tuples), dead);
+                prop_assert_eq!(usize::from(page.counts().dead_bytes), dead * 50);
+                prop_assert_eq!(usize::from(page.counts().lp_dead), lp_dead);
+            }
+        }
+    }
+}

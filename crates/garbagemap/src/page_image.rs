@@ -1,0 +1,82 @@
+//! From a page image to what is known of the page. Source: `src/backend/access/heap/heapam_visibility.c`:
+//! `HeapTupleSatisfiesDirty`, as far as dead tuples go.
+
+use pgwal::{HeapPage, ItemFlags, Malformed, TransactionId, TupleHeader, Updater};
+
+use crate::inexact::Inexact;
+use crate::map::TransactionStatus;
+use crate::multixacts::MultiXacts;
+use crate::page::{Change, Item, Pending, TrackedPage};
+use crate::transactions::Transactions;
+
+/// Reads the page. What open transactions did on it is in the result's `pending`.
+pub(crate) fn read(
+    page: &HeapPage<'_>,
+    transactions: &Transactions,
+    multixacts: &MultiXacts,
+) -> Result<(TrackedPage, Option<Inexact>), Malformed> {
+    let mut tracked = TrackedPage::with_upper(page.upper);
+    let mut inexact = None;
+    for (offset, item) in page.items() {
+        match item.flags {
+            ItemFlags::Unused => tracked.put(offset, Item::Unused),
+            ItemFlags::Redirect => tracked.put(offset, Item::Redirect),
+            ItemFlags::Dead => tracked.put(offset, Item::LpDead),
+            ItemFlags::Normal => {
+                let tuple = page.tuple(&item)?;
+                let fate = fate(&tuple, transactions, multixacts, &mut inexact);
+                tracked.put(offset, Item::Tuple { length: item.length, dead: fate == Fate::Dead });
+                if let Fate::Open { inserter, deleter } = fate {
+                    let pending = |xid, change| Pending { offset, xid, change };
+                    tracked.pending.extend(inserter.map(|xid| pending(xid, Change::Insert)));
+                    tracked.pending.extend(deleter.map(|xid| pending(xid, Change::Delete)));
+                }
+            }
+        }
+    }
+    Ok((tracked, inexact))
+}
+
+#[derive(PartialEq, Eq)]
+enum Fate {
+    Dead,
+    /// Live as long as these are open.
+    Open {
+        inserter: Option<TransactionId>,
+        deleter: Option<TransactionId>,
+    },
+}
+
+fn fate(
+    tuple: &TupleHeader,
+    transactions: &Transactions,
+    multixacts: &MultiXacts,
+    inexact: &mut Option<Inexact>,
+) -> Fate {
+    let inserter = if tuple.xmin_committed() {
+        None
+    } else if tuple.xmin_invalid() {
+        return Fate::Dead;
+    } else {
+        match transactions.status(tuple.xmin) {
+            Some(TransactionStatus::Committed) => None,
+            Some(TransactionStatus::Aborted) => return Fate::Dead,
+            None => Some(tuple.xmin),
+        }
+    };
+    let updater = match tuple.updater() {
+        Updater::None => None,
+        Updater::Committed(_) => return Fate::Dead,
+        Updater::Transaction(xid) => Some(xid),
+        Updater::Multi(id) => multixacts.updater(id).unwrap_or_else(|| {
+            *inexact = Some(Inexact::UnknownMultiXact(id.get()));
+            None
+        }),
+    };
+    let deleter = match updater.map(|xid| (xid, transactions.status(xid))) {
+        Some((_, Some(TransactionStatus::Committed))) => return Fate::Dead,
+        Some((xid, None)) => Some(xid),
+        _ => None,
+    };
+    Fate::Open { inserter, deleter }
+}

@@ -1,0 +1,179 @@
+//! Who is open, who ended how, and which blocks wait for whom.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use pgwal::{BlockNumber, RelFileLocator, TransactionId};
+
+use crate::map::TransactionStatus;
+
+/// Transactions of one page of [`Ended`], two bits each.
+const PAGE_TRANSACTIONS: u32 = 16 * 1024;
+/// Bytes of one page.
+const PAGE_BYTES: usize = PAGE_TRANSACTIONS as usize / 4;
+
+/// How transactions ended, two bits each as in `pg_xact`, from when the walk began.
+#[derive(Debug, Default)]
+struct Ended {
+    pages: BTreeMap<u32, Box<[u8; PAGE_BYTES]>>,
+}
+
+impl Ended {
+    fn place(xid: TransactionId) -> (u32, usize, u32) {
+        let within = xid.get() % PAGE_TRANSACTIONS;
+        (xid.get() / PAGE_TRANSACTIONS, within as usize / 4, within % 4 * 2)
+    }
+
+    fn set(&mut self, xid: TransactionId, committed: bool) {
+        let (page, byte, shift) = Self::place(xid);
+        let page = self.pages.entry(page).or_insert_with(|| Box::new([0; PAGE_BYTES]));
+        page[byte] = page[byte] & !(3 << shift) | (if committed { 1 } else { 2 }) << shift;
+    }
+
+    fn get(&self, xid: TransactionId) -> Option<TransactionStatus> {
+        let (page, byte, shift) = Self::place(xid);
+        match self.pages.get(&page)?[byte] >> shift & 3 {
+            1 => Some(TransactionStatus::Committed),
+            2 => Some(TransactionStatus::Aborted),
+            _ => None,
+        }
+    }
+
+    /// Forgets the pages of which all transactions are older than `oldest`: nobody asks for them any more.
+    fn forget_before(&mut self, oldest: TransactionId) {
+        let last_of = |page: u32| TransactionId::new((page * PAGE_TRANSACTIONS).wrapping_add(PAGE_TRANSACTIONS - 1));
+        self.pages.retain(|page, _| !last_of(*page).precedes(oldest));
+    }
+}
+
+/// The transactions as the log has told of them so far.
+#[derive(Debug, Default)]
+pub(crate) struct Transactions {
+    ended: Ended,
+    prepared: HashSet<TransactionId>,
+    /// Blocks with changes of an open transaction. A block may stand here more than once.
+    pending: HashMap<TransactionId, Vec<(RelFileLocator, BlockNumber)>>,
+    /// All transactions from this one on end in the part of the log that is read.
+    horizon: Option<TransactionId>,
+    /// Of those, the ones before this ended at the latest when the server last started.
+    started: Option<TransactionId>,
+}
+
+impl Transactions {
+    /// How a transaction ended, as far as the log has told; `None` if it is open or older than the walk.
+    pub(crate) fn status(&self, xid: TransactionId) -> Option<TransactionStatus> {
+        if !xid.is_normal() {
+            let committed = xid.is_valid();
+            return Some(if committed { TransactionStatus::Committed } else { TransactionStatus::Aborted });
+        }
+        self.ended.get(xid).or_else(|| self.lost_in_restart(xid).then_some(TransactionStatus::Aborted))
+    }
+
+    /// Whether the transaction was open when the server stopped or crashed: then no record tells of its end.
+    fn lost_in_restart(&self, xid: TransactionId) -> bool {
+        let seen = self.horizon.is_some_and(|horizon| !xid.precedes(horizon));
+        seen && self.started.is_some_and(|started| xid.precedes(started)) && !self.prepared.contains(&xid)
+    }
+
+    /// The block waits for the end of this transaction.
+    pub(crate) fn wait(&mut self, xid: TransactionId, relation: RelFileLocator, block: BlockNumber) {
+        let blocks = self.pending.entry(xid).or_default();
+        if blocks.last() == Some(&(relation, block)) {
+            return;
+        }
+        if blocks.len() == blocks.capacity() {
+            // Before it grows, see whether it must: a long transaction comes back to the same blocks.
+            blocks.sort_unstable();
+            blocks.dedup();
+        }
+        blocks.push((relation, block));
+    }
+
+    /// The transaction ended. Returns the blocks that waited for it.
+    pub(crate) fn end(&mut self, xid: TransactionId, committed: bool) -> Vec<(RelFileLocator, BlockNumber)> {
+        self.ended.set(xid, committed);
+        self.prepared.remove(&xid);
+        self.pending.remove(&xid).unwrap_or_default()
+    }
+
+    /// The transaction survives a restart of the server.
+    pub(crate) fn prepare(&mut self, xid: TransactionId) {
+        self.prepared.insert(xid);
+    }
+
+    /// The server started, or stopped in order: of all transactions before `next`, only prepared ones are open.
+    /// Returns those that are lost, as far as blocks wait for them.
+    pub(crate) fn restart(&mut self, next: TransactionId) -> Vec<TransactionId> {
+        self.started = Some(next);
+        self.horizon.get_or_insert(next);
+        self.pending.keys().copied().filter(|xid| self.lost_in_restart(*xid)).collect()
+    }
+
+    /// All transactions before `oldest` have ended. Returns those of which blocks wait although nothing told so.
+    pub(crate) fn running(&mut self, oldest: TransactionId) -> Vec<TransactionId> {
+        self.horizon.get_or_insert(oldest);
+        self.pending.keys().copied().filter(|xid| xid.precedes(oldest) && !self.prepared.contains(xid)).collect()
+    }
+
+    /// Blocks do not wait for this transaction any more; how it ended is not told.
+    pub(crate) fn give_up(&mut self, xid: TransactionId) -> Vec<(RelFileLocator, BlockNumber)> {
+        self.pending.remove(&xid).unwrap_or_default()
+    }
+
+    /// The youngest transaction for which blocks wait.
+    pub(crate) fn newest_pending(&self) -> Option<TransactionId> {
+        self.pending.keys().copied().reduce(|newest, xid| if newest.precedes(xid) { xid } else { newest })
+    }
+
+    /// No page holds transactions before `oldest` any more, but frozen ones.
+    pub(crate) fn forget_before(&mut self, oldest: TransactionId) {
+        self.ended.forget_before(oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn xid(number: u32) -> TransactionId {
+        TransactionId::new(number)
+    }
+
+    #[test]
+    fn ends_are_remembered_until_they_are_frozen() {
+        let mut transactions = Transactions::default();
+        transactions.end(xid(700), true);
+        transactions.end(xid(701), false);
+        assert_eq!(transactions.status(xid(700)), Some(TransactionStatus::Committed));
+        assert_eq!(transactions.status(xid(701)), Some(TransactionStatus::Aborted));
+        assert_eq!(transactions.status(xid(702)), None);
+        transactions.forget_before(xid(16_000));
+        assert!(transactions.status(xid(700)).is_some());
+        transactions.forget_before(xid(16_384));
+        assert!(transactions.status(xid(700)).is_none());
+    }
+
+    #[test]
+    fn a_restart_aborts_what_was_open_but_not_what_was_prepared_or_is_older_than_the_walk() {
+        let mut transactions = Transactions::default();
+        let (relation, block) = (RelFileLocator::new(1663, 5, 16384), BlockNumber::new(0));
+        transactions.running(xid(800));
+        for number in [750, 810, 820] {
+            transactions.wait(xid(number), relation, block);
+        }
+        transactions.prepare(xid(820));
+        assert_eq!(transactions.restart(xid(900)), [xid(810)]);
+        assert_eq!(transactions.status(xid(810)), Some(TransactionStatus::Aborted));
+        assert_eq!(transactions.status(xid(820)), None);
+        assert_eq!(transactions.status(xid(750)), None);
+        assert_eq!(transactions.status(xid(900)), None);
+    }
+
+    #[test]
+    fn the_same_blocks_again_and_again_take_no_more_room() {
+        let mut transactions = Transactions::default();
+        for round in 0..10_000 {
+            transactions.wait(xid(9), RelFileLocator::new(1663, 5, 1), BlockNumber::new(round % 7));
+        }
+        assert!(transactions.pending[&xid(9)].len() < 64);
+    }
+}
