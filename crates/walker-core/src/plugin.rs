@@ -118,6 +118,15 @@ pub trait Plugin {
         Err("this plugin answers no questions".into())
     }
 
+    /// Called after each checkpoint record and before the end: a plugin that keeps something over a restart writes it
+    /// now. `position` is the end of the last record it was told.
+    ///
+    /// # Errors
+    /// The plugin is disabled then.
+    fn flush(&mut self, _position: Lsn) -> Result<(), PluginError> {
+        Ok(())
+    }
+
     /// Called last, unless the plugin failed.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pgwal::{Lsn, Record};
+use pgwal::{Lsn, Record, RmgrId};
 
 use crate::plugin::{Plugin, PluginError};
 use crate::source::{Source, SourceError};
@@ -79,6 +79,11 @@ impl<S: Source> Walk<S> {
         Self { source, slots, on_failure: Box::new(on_failure), position: Lsn::INVALID }
     }
 
+    /// Says where the walk begins, so that plugins can be asked before the first record comes.
+    pub fn begin_at(&mut self, position: Lsn) {
+        self.position = position;
+    }
+
     /// Starts all plugins. Those that fail are not called again.
     pub fn startup(&mut self) {
         for slot in &mut self.slots {
@@ -97,6 +102,9 @@ impl<S: Source> Walk<S> {
         }
         for slot in &mut self.slots {
             slot.tell(&record, &mut self.on_failure);
+            if is_checkpoint(&record) {
+                slot.call(record.lsn, &mut self.on_failure, |plugin| plugin.flush(record.end));
+            }
         }
         self.position = record.end;
         Ok(true)
@@ -113,7 +121,9 @@ impl<S: Source> Walk<S> {
 
     /// Shuts the plugins down and gives them back.
     pub fn shutdown(mut self) -> Vec<Box<dyn Plugin>> {
+        let position = self.position;
         for slot in &mut self.slots {
+            slot.call(Lsn::INVALID, &mut self.on_failure, |plugin| plugin.flush(position));
             slot.call(Lsn::INVALID, &mut self.on_failure, |plugin| plugin.shutdown());
         }
         self.slots.into_iter().map(|slot| slot.plugin).collect()
@@ -179,6 +189,12 @@ impl Slot {
     }
 }
 
+/// Whether the record tells of a finished checkpoint.
+fn is_checkpoint(record: &Record<'_>) -> bool {
+    let name = || record.identify().unwrap_or_default();
+    record.rmgr == RmgrId::XLOG && matches!(name(), "CHECKPOINT_ONLINE" | "CHECKPOINT_SHUTDOWN")
+}
+
 /// Turns a panic into an error. The plugin that panicked is not called again, so nobody sees it half-changed.
 fn guarded<T>(call: impl FnOnce() -> Result<T, PluginError>) -> Result<T, PluginError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
@@ -191,7 +207,7 @@ fn guarded<T>(call: impl FnOnce() -> Result<T, PluginError>) -> Result<T, Plugin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pgwal::{RmgrId, TransactionId, Version};
+    use pgwal::{TransactionId, Version};
     use std::cell::RefCell;
     use std::rc::Rc;
 

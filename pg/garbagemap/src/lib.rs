@@ -1,1 +1,29 @@
-//! The PostgreSQL extension garbagemap.
+//! The extension `garbagemap`: the plugin for WALker's worker, and the SQL functions that ask it.
+//!
+//! The same library is loaded by the worker, through `walker.plugins`, and by backends, through the SQL functions; the
+//! map itself is in the worker only.
+
+mod settings;
+mod sql;
+mod target;
+
+use pgrx::pg_guard;
+use pgrx::pg_sys;
+
+pgrx::pg_module_magic!();
+
+pgxlog::walker_plugin!(new_map());
+
+/// Called by PostgreSQL when it loads the library.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::define();
+}
+
+/// A map that knows the server's `wal_level`.
+fn new_map() -> garbagemap::GarbageMap {
+    let mut map = garbagemap::GarbageMap::new();
+    // SAFETY: a setting that only changes when the server starts.
+    map.set_wal_level_minimal(unsafe { pg_sys::wal_level } < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32);
+    map
+}

@@ -1,1 +1,29 @@
 //! Safe Rust over PostgreSQL's WAL from inside the server.
+//!
+//! - [`XLogReader`] reads the server's own WAL up to what is durable and gives out [`pgwal::Record`]s, which are views
+//!   of what PostgreSQL's reader decoded: nothing is copied.
+//! - [`walker_plugin!`] makes a shared library with a [`walker_core::Plugin`] a plugin of WALker's background worker;
+//!   [`ask()`] puts a question to it from any backend.
+//! - [`catch_error`] runs something that may raise a PostgreSQL ERROR and turns that into a value, [`raise`] raises one.
+
+mod ask;
+mod callbacks;
+mod catch;
+mod plugin;
+mod record_view;
+mod xlog_reader;
+
+pub use ask::ask;
+pub use callbacks::{AnswerCallback, Callbacks, FlushCallback, PlainCallback, RecordCallback};
+pub use catch::{catch_error, raise, recover};
+pub use plugin::export_plugin;
+pub use record_view::{SERVER_VERSION, view};
+pub use xlog_reader::XLogReader;
+
+#[doc(hidden)]
+pub use pgrx;
+
+/// A transaction's number as pgwal has it.
+pub fn transaction_id(xid: pgrx::pg_sys::TransactionId) -> pgwal::TransactionId {
+    pgwal::TransactionId::new(xid.into_inner())
+}

@@ -1,1 +1,30 @@
-//! The PostgreSQL extension walker.
+//! The extension `walker`: a background worker that walks over the server's WAL and calls plugins.
+//!
+//! `shared_preload_libraries = 'walker'` registers the worker; `walker.plugins` names the plugins it calls.
+//!
+//! - [`worker`]: the worker's life: load, walk, answer, wait, stop.
+//! - [`c_plugin`]: a plugin behind the C face of `include/walker.h`, which all plugins have, those in Rust too.
+//! - [`mailbox`]: how a backend asks a plugin.
+
+mod c_plugin;
+mod mailbox;
+mod settings;
+mod worker;
+
+use pgrx::pg_guard;
+use pgrx::pg_sys;
+
+pgrx::pg_module_magic!();
+
+/// Called by PostgreSQL when it loads the library.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    // SAFETY: a flag of the server's own, not changed while a library is loaded.
+    if !unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        // In a backend the library is only there to be asked; see mailbox::walker_ask.
+        return;
+    }
+    settings::define();
+    mailbox::request();
+    worker::register();
+}

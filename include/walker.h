@@ -1,0 +1,111 @@
+/*
+ * walker.h: what a plugin of WALker includes.
+ *
+ * A plugin is a shared library with a function
+ *
+ *     void _PG_walker_plugin_init(WALkerCallbacks *cb);
+ *
+ * which sets the callbacks it wants; all are optional. The background worker loads it by its name in walker.plugins
+ * and tells it every WAL record, in order, whether its transaction commits or not.
+ *
+ * The first six members are those of the original WALker: its plugins work as they are, compiled again or not. All
+ * others come behind, and are zero before the function is called. struct_size tells how large the worker's struct
+ * is: a plugin that also runs with an older WALker must not touch members beyond it.
+ *
+ * While a callback for a record runs, CurrentMemoryContext is a context that is reset after the record; what must
+ * stay goes into TopMemoryContext, which is current in the function above and in startup_cb. A callback may
+ * ereport(ERROR): the plugin is then called no more, and the worker and the other plugins go on.
+ */
+#ifndef WALKER_H
+#define WALKER_H
+
+#include "access/xlog.h"
+#include "access/xlogreader.h"
+#include "access/xlogrecord.h"
+#include "access/xlog_internal.h"
+#include "access/xlogutils.h"
+#include "access/transam.h"
+#include "access/heapam_xlog.h"
+#include "lib/stringinfo.h"
+
+struct WALkerCallbacks;
+
+typedef void (*WALkerPluginInit) (struct WALkerCallbacks *cb);
+
+/* Called once, before the first record. */
+typedef void (*WALkerCallbackStartup_cb) (void);
+
+/* A record, decoded: XLogRecGetRmid(record), XLogRecGetData(record) and so on. */
+typedef void (*WALkerCallbackRecord_cb) (XLogReaderState *record);
+typedef WALkerCallbackRecord_cb WALkerCallbackHeap_cb;
+typedef WALkerCallbackRecord_cb WALkerCallbackHeap2_cb;
+typedef WALkerCallbackRecord_cb WALkerCallbackXlog_cb;
+typedef WALkerCallbackRecord_cb WALkerCallbackXact_cb;
+typedef WALkerCallbackRecord_cb WALkerCallbackSmgr_cb;
+
+/* After each checkpoint record and before the end: keep now what must outlive a restart. */
+typedef void (*WALkerCallbackFlush_cb) (XLogRecPtr position);
+
+/* Called last, unless the plugin failed. */
+typedef void (*WALkerCallbackShutdown_cb) (void);
+
+/*
+ * Answers a question that a backend asked through walker_ask. position is the end of the last record that the plugin
+ * was told. An ERROR goes to whoever asked.
+ */
+typedef void (*WALkerCallbackAnswer_cb) (const char *question, Size length, XLogRecPtr position, StringInfo answer);
+
+typedef struct WALkerCallbacks
+{
+	WALkerCallbackStartup_cb startup_cb;
+	WALkerCallbackHeap_cb heap_cb;
+	WALkerCallbackHeap2_cb heap2_cb;
+	WALkerCallbackXlog_cb xlog_cb;
+	WALkerCallbackXact_cb xact_cb;
+	WALkerCallbackSmgr_cb smgr_cb;
+
+	/* Set by the worker before _PG_walker_plugin_init is called. */
+	uint32		struct_size;
+	uint32		version;
+
+	/* Every record, before the callback of its resource manager. */
+	WALkerCallbackRecord_cb record_cb;
+
+	/* One for each other built-in resource manager. */
+	WALkerCallbackRecord_cb clog_cb;
+	WALkerCallbackRecord_cb dbase_cb;
+	WALkerCallbackRecord_cb tblspc_cb;
+	WALkerCallbackRecord_cb multixact_cb;
+	WALkerCallbackRecord_cb relmap_cb;
+	WALkerCallbackRecord_cb standby_cb;
+	WALkerCallbackRecord_cb btree_cb;
+	WALkerCallbackRecord_cb hash_cb;
+	WALkerCallbackRecord_cb gin_cb;
+	WALkerCallbackRecord_cb gist_cb;
+	WALkerCallbackRecord_cb seq_cb;
+	WALkerCallbackRecord_cb spgist_cb;
+	WALkerCallbackRecord_cb brin_cb;
+	WALkerCallbackRecord_cb commit_ts_cb;
+	WALkerCallbackRecord_cb replorigin_cb;
+	WALkerCallbackRecord_cb generic_cb;
+	WALkerCallbackRecord_cb logicalmsg_cb;
+
+	/* Resource managers that extensions registered. */
+	WALkerCallbackRecord_cb custom_cb;
+
+	WALkerCallbackFlush_cb flush_cb;
+	WALkerCallbackShutdown_cb shutdown_cb;
+	WALkerCallbackAnswer_cb answer_cb;
+} WALkerCallbacks;
+
+/* The version member: grows with the struct. */
+#define WALKER_VERSION 1
+
+/*
+ * In any backend: puts a question to a plugin and waits for its answer, at most timeout_ms milliseconds. Find it with
+ *
+ *     walker_ask = (WALkerAsk) load_external_function("walker", "walker_ask", true, NULL);
+ */
+typedef void (*WALkerAsk) (const char *plugin, const char *question, Size length, int timeout_ms, StringInfo answer);
+
+#endif							/* WALKER_H */

@@ -1,0 +1,145 @@
+//! The functions that SQL sees; their declarations are in `garbagemap--0.1.0.sql`.
+
+use std::time::{Duration, Instant};
+
+use garbagemap::{Answer, Question, RelationAnswer};
+use pgrx::iter::TableIterator;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use pgwal::{Lsn, LongPageHeader, PageHeader};
+
+use crate::settings;
+use crate::target::Target;
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long `garbagemap_wait` sleeps between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
+
+fn ask(question: &Question) -> Answer {
+    let question = serde_json::to_vec(question).unwrap_or_default();
+    let answer = pgxlog::ask("garbagemap", &question, TIMEOUT);
+    serde_json::from_slice(&answer)
+        .unwrap_or_else(|error| pgrx::error!("the answer of plugin garbagemap is not understood: {error}"))
+}
+
+/// A `pg_lsn`: pgrx has no type for it, but it is eight bytes by value as `bigint` is.
+type PgLsn = i64;
+
+fn pg_lsn(lsn: Lsn) -> PgLsn {
+    lsn.get().cast_signed()
+}
+
+/// One row for each range of `garbagemap.summary_size` blocks.
+#[pg_extern(sql = "", volatile)]
+#[allow(clippy::type_complexity)]
+fn garbage_summary(
+    relname: pg_sys::Oid,
+) -> TableIterator<
+    'static,
+    (
+        name!(rangeno, i32),
+        name!(freespace, Option<i64>),
+        name!(n_tuples, Option<i64>),
+        name!(n_dead_tuples, Option<i64>),
+        name!(n_all_visible, Option<i32>),
+        name!(n_blocks, i32),
+        name!(known_blocks, i32),
+        name!(lsn, PgLsn),
+        name!(inexact, Option<String>),
+    ),
+> {
+    let answer = summary(relname);
+    let lsn = pg_lsn(Lsn::new(answer.position));
+    let inexact = answer.inexact;
+    TableIterator::new(answer.ranges.into_iter().map(move |range| {
+        let known = range.known_blocks > 0;
+        let number = |value: u64| known.then(|| i64::try_from(value).unwrap_or(i64::MAX));
+        (
+            range.number.cast_signed(),
+            number(range.free_space),
+            number(range.tuples),
+            number(range.dead_tuples),
+            known.then_some(range.all_visible.cast_signed()),
+            range.blocks.cast_signed(),
+            range.known_blocks.cast_signed(),
+            lsn,
+            inexact.clone(),
+        )
+    }))
+}
+
+fn summary(table: pg_sys::Oid) -> RelationAnswer {
+    let target = Target::of(table);
+    let question = Question::Relation {
+        relation: target.locator,
+        blocks_per_range: settings::summary_size(),
+        total_blocks: target.blocks,
+    };
+    let Answer::Relation(mut answer) = ask(&question) else {
+        pgrx::error!("plugin garbagemap answered another question");
+    };
+    if !target.logged {
+        answer.inexact = Some("unlogged and temporary tables are not in the WAL".to_owned());
+        answer.ranges.iter_mut().for_each(|range| range.known_blocks = 0);
+    }
+    answer
+}
+
+/// The position in the log that the map has reached.
+#[pg_extern(sql = "", volatile)]
+fn garbagemap_lsn() -> PgLsn {
+    pg_lsn(position())
+}
+
+fn position() -> Lsn {
+    match ask(&Question::Position) {
+        Answer::Position(position) => Lsn::new(position),
+        Answer::Relation(_) => pgrx::error!("plugin garbagemap answered another question"),
+    }
+}
+
+/// Waits until the map has reached a position, at most so many milliseconds. Returns whether it has.
+#[pg_extern(sql = "", volatile)]
+fn garbagemap_wait(target: PgLsn, timeout_ms: i32) -> bool {
+    let target = behind_header(Lsn::new(target.cast_unsigned()));
+    let deadline = Instant::now() + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+    make_durable(target);
+    loop {
+        if position() >= target {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        let pause = i64::try_from(PAUSE.as_millis()).unwrap_or(1);
+        let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+        // SAFETY: the backend's own latch.
+        unsafe {
+            pg_sys::WaitLatch(pg_sys::MyLatch, events as i32, pause, pg_sys::PG_WAIT_EXTENSION);
+            pg_sys::ResetLatch(pg_sys::MyLatch);
+        }
+        pgrx::check_for_interrupts!();
+    }
+}
+
+/// Where nothing but a page header lies before `lsn`, a record that ended before it ended at the page's beginning:
+/// `pg_current_wal_insert_lsn()` gives the place behind the header.
+fn behind_header(lsn: Lsn) -> Lsn {
+    // SAFETY: set once when the server starts.
+    let segment_size = u32::try_from(unsafe { pg_sys::wal_segment_size }).unwrap_or(0);
+    let page_size = pg_sys::XLOG_BLCKSZ;
+    let header = if lsn.floor(page_size).offset_in(segment_size) == 0 { LongPageHeader::SIZE } else { PageHeader::SIZE };
+    if lsn.offset_in(page_size) as usize <= header { lsn.floor(page_size) } else { lsn }
+}
+
+/// Has WAL up to `target` flushed if it is written here: the walker reads only what is durable, and a record without
+/// a commit, such as one of pruning, is else flushed some time later.
+fn make_durable(target: Lsn) {
+    // SAFETY: asks and flushes only up to what was inserted; on a standby nothing is written.
+    unsafe {
+        if !pg_sys::RecoveryInProgress() && target.get() <= pg_sys::GetXLogInsertRecPtr() {
+            pg_sys::XLogFlush(target.get());
+        }
+    }
+}

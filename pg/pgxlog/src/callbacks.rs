@@ -1,0 +1,105 @@
+//! The C face of a plugin, as in `include/walker.h`.
+
+use std::ffi::c_char;
+
+use pgrx::pg_sys;
+
+/// Called with nothing.
+pub type PlainCallback = unsafe extern "C-unwind" fn();
+/// Called with a record.
+pub type RecordCallback = unsafe extern "C-unwind" fn(record: *mut pg_sys::XLogReaderState);
+/// Called with the position up to which the plugin was told.
+pub type FlushCallback = unsafe extern "C-unwind" fn(position: pg_sys::XLogRecPtr);
+/// Called with a question of so many bytes; appends its answer.
+pub type AnswerCallback = unsafe extern "C-unwind" fn(
+    question: *const c_char,
+    length: pg_sys::Size,
+    position: pg_sys::XLogRecPtr,
+    answer: pg_sys::StringInfo,
+);
+
+/// `WALkerCallbacks` of `include/walker.h`: what a plugin wants to be told. The first six members are those of the
+/// original WALker and never change; members are only ever added at the end.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(missing_docs)] // described in the header
+pub struct Callbacks {
+    pub startup_cb: Option<PlainCallback>,
+    pub heap_cb: Option<RecordCallback>,
+    pub heap2_cb: Option<RecordCallback>,
+    pub xlog_cb: Option<RecordCallback>,
+    pub xact_cb: Option<RecordCallback>,
+    pub smgr_cb: Option<RecordCallback>,
+
+    pub struct_size: u32,
+    pub version: u32,
+
+    pub record_cb: Option<RecordCallback>,
+
+    pub clog_cb: Option<RecordCallback>,
+    pub dbase_cb: Option<RecordCallback>,
+    pub tblspc_cb: Option<RecordCallback>,
+    pub multixact_cb: Option<RecordCallback>,
+    pub relmap_cb: Option<RecordCallback>,
+    pub standby_cb: Option<RecordCallback>,
+    pub btree_cb: Option<RecordCallback>,
+    pub hash_cb: Option<RecordCallback>,
+    pub gin_cb: Option<RecordCallback>,
+    pub gist_cb: Option<RecordCallback>,
+    pub seq_cb: Option<RecordCallback>,
+    pub spgist_cb: Option<RecordCallback>,
+    pub brin_cb: Option<RecordCallback>,
+    pub commit_ts_cb: Option<RecordCallback>,
+    pub replorigin_cb: Option<RecordCallback>,
+    pub generic_cb: Option<RecordCallback>,
+    pub logicalmsg_cb: Option<RecordCallback>,
+
+    pub custom_cb: Option<RecordCallback>,
+
+    pub flush_cb: Option<FlushCallback>,
+    pub shutdown_cb: Option<PlainCallback>,
+    pub answer_cb: Option<AnswerCallback>,
+}
+
+impl Callbacks {
+    /// `WALKER_VERSION`.
+    pub const VERSION: u32 = 1;
+
+    /// None set, size and version as a worker of this version tells them.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { struct_size: size_of::<Self>() as u32, version: Self::VERSION, ..Self::default() }
+    }
+
+    /// The callback for records of a resource manager.
+    #[must_use]
+    pub fn of(&self, rmgr: pgwal::RmgrId) -> Option<RecordCallback> {
+        use pgwal::RmgrId;
+        match rmgr {
+            RmgrId::XLOG => self.xlog_cb,
+            RmgrId::TRANSACTION => self.xact_cb,
+            RmgrId::STORAGE => self.smgr_cb,
+            RmgrId::CLOG => self.clog_cb,
+            RmgrId::DATABASE => self.dbase_cb,
+            RmgrId::TABLESPACE => self.tblspc_cb,
+            RmgrId::MULTI_XACT => self.multixact_cb,
+            RmgrId::REL_MAP => self.relmap_cb,
+            RmgrId::STANDBY => self.standby_cb,
+            RmgrId::HEAP2 => self.heap2_cb,
+            RmgrId::HEAP => self.heap_cb,
+            RmgrId::BTREE => self.btree_cb,
+            RmgrId::HASH => self.hash_cb,
+            RmgrId::GIN => self.gin_cb,
+            RmgrId::GIST => self.gist_cb,
+            RmgrId::SEQUENCE => self.seq_cb,
+            RmgrId::SP_GIST => self.spgist_cb,
+            RmgrId::BRIN => self.brin_cb,
+            RmgrId::COMMIT_TS => self.commit_ts_cb,
+            RmgrId::REPLICATION_ORIGIN => self.replorigin_cb,
+            RmgrId::GENERIC => self.generic_cb,
+            RmgrId::LOGICAL_MESSAGE => self.logicalmsg_cb,
+            rmgr if rmgr.is_custom() => self.custom_cb,
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! PostgreSQL's ERRORs as values.
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
+use pgrx::{PgSqlErrorCode, PgTryBuilder};
+
+/// Runs `call`; a PostgreSQL ERROR or a Rust panic in it becomes its text.
+///
+/// A FATAL or PANIC still ends the process, and outside of a transaction nothing is released: see [`recover`].
+///
+/// # Errors
+/// The error's message with its detail, or what the panic says.
+pub fn catch_error<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    PgTryBuilder::new(AssertUnwindSafe(|| Ok(call())))
+        .catch_others(|error| Err(text(&error)))
+        .catch_rust_panic(|error| Err(text(&error)))
+        .execute()
+}
+
+fn text(error: &CaughtError) -> String {
+    let (report, panicked) = match error {
+        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => (report, false),
+        CaughtError::RustPanic { ereport, .. } => (ereport, true),
+    };
+    let mut text = if panicked { "panicked: ".to_owned() } else { String::new() };
+    text.push_str(report.message());
+    if let Some(detail) = report.detail() {
+        text.push_str(" (");
+        text.push_str(detail);
+        text.push(')');
+    }
+    text
+}
+
+/// Raises a PostgreSQL ERROR with this code and message, and a hint if one can help.
+///
+/// # Panics
+/// Always: that is how pgrx carries an ERROR up to the next border with C.
+pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: Option<&str>) -> ! {
+    let mut report = ErrorReport::new(code, message.into(), pgrx::function_name!());
+    if let Some(hint) = hint {
+        report = report.set_hint(hint);
+    }
+    report.report(pgrx::PgLogLevel::ERROR);
+    unreachable!("an ERROR does not return")
+}
+
+/// Releases what an ERROR left behind in a background worker that goes on after it, as the worker's own error handler
+/// would: locks, pins, waits, files and a transaction, if one is open.
+///
+/// Source: `src/backend/postmaster/walsummarizer.c`, `src/backend/postmaster/autovacuum.c`: the handlers of
+/// `sigsetjmp`.
+pub fn recover() {
+    // SAFETY: these are what PostgreSQL's own workers call, in this order, at their outermost level after an ERROR;
+    // interrupts are held meanwhile, as there. Nothing of the caller's is locked or pinned across this call.
+    unsafe {
+        pg_sys::InterruptHoldoffCount += 1;
+        pg_sys::AbortOutOfAnyTransaction();
+        pg_sys::LWLockReleaseAll();
+        pg_sys::ConditionVariableCancelSleep();
+        pg_sys::UnlockBuffers();
+        if !pg_sys::AuxProcessResourceOwner.is_null() {
+            pg_sys::ReleaseAuxProcessResources(false);
+        }
+        pg_sys::AtEOXact_Files(false);
+        pg_sys::InterruptHoldoffCount -= 1;
+    }
+}

@@ -1,0 +1,92 @@
+//! A record that the server's reader decoded, seen as a [`pgwal::Record`].
+
+use pgrx::pg_sys;
+use pgwal::{
+    Block, BlockFlags, BlockNumber, Fork, Image, Lsn, OriginId, Record, RelFileLocator, RmgrId, Version,
+};
+
+use crate::transaction_id;
+
+/// The major version that this library was built for.
+pub const SERVER_VERSION: Version = if cfg!(feature = "pg15") {
+    Version::V15
+} else if cfg!(feature = "pg16") {
+    Version::V16
+} else if cfg!(feature = "pg17") {
+    Version::V17
+} else {
+    Version::V18
+};
+
+/// The bytes at `start`; none if there are none.
+///
+/// # Safety
+/// `start` is null or points to `length` bytes that live as long as `'a` and are not written to.
+unsafe fn bytes<'a>(start: *const std::ffi::c_char, length: usize) -> &'a [u8] {
+    if start.is_null() || length == 0 {
+        return &[];
+    }
+    // SAFETY: promised by the caller.
+    unsafe { std::slice::from_raw_parts(start.cast(), length) }
+}
+
+#[cfg(feature = "pg15")]
+fn locator(block: &pg_sys::DecodedBkpBlock) -> RelFileLocator {
+    let node = &block.rnode;
+    RelFileLocator::new(node.spcNode.to_u32(), node.dbNode.to_u32(), node.relNode.to_u32())
+}
+
+#[cfg(not(feature = "pg15"))]
+fn locator(block: &pg_sys::DecodedBkpBlock) -> RelFileLocator {
+    let locator = &block.rlocator;
+    RelFileLocator::new(locator.spcOid.to_u32(), locator.dbOid.to_u32(), locator.relNumber.to_u32())
+}
+
+/// The record that the reader read last, without copying it.
+///
+/// Source: `src/include/access/xlogreader.h`: `DecodedXLogRecord`, `DecodedBkpBlock`.
+///
+/// # Safety
+/// `reader` is a valid `XLogReaderState` whose last call of `XLogReadRecord` gave a record, and no other call reads
+/// with it as long as `'a` lives.
+pub unsafe fn view<'a>(reader: *const pg_sys::XLogReaderState) -> Record<'a> {
+    // SAFETY: the caller promises a valid reader with a decoded record, whose parts live in the reader's buffers.
+    let (reader, decoded) = unsafe { (&*reader, &*(*reader).record) };
+    let header = &decoded.header;
+    let count = usize::try_from(decoded.max_block_id + 1).unwrap_or(0);
+    // SAFETY: the reader keeps max_block_id + 1 entries behind the record's fixed part.
+    let blocks = unsafe { std::slice::from_raw_parts(decoded.blocks.as_ptr(), count) };
+    let view_block = |(id, block): (usize, &pg_sys::DecodedBkpBlock)| {
+        // SAFETY: image and data are in the reader's buffers with these lengths.
+        let (image, data) = unsafe {
+            (bytes(block.bkp_image, usize::from(block.bimg_len)), bytes(block.data, usize::from(block.data_len)))
+        };
+        Block {
+            id: id as u8,
+            flags: BlockFlags::from_bits_truncate(block.flags),
+            relation: locator(block),
+            fork: Fork::new(block.forknum as u8),
+            number: BlockNumber::new(block.blkno),
+            data: if block.has_data { data } else { &[] },
+            image: block.has_image.then(|| {
+                Image::new(image, block.hole_offset, block.hole_length, block.bimg_info, SERVER_VERSION)
+            }),
+        }
+    };
+    let top_xid = transaction_id(decoded.toplevel_xid);
+    Record {
+        lsn: Lsn::new(reader.ReadRecPtr),
+        end: Lsn::new(reader.EndRecPtr),
+        prev: Lsn::new(header.xl_prev),
+        total_len: header.xl_tot_len,
+        xid: transaction_id(header.xl_xid),
+        top_xid: top_xid.is_valid().then_some(top_xid),
+        origin: (decoded.record_origin != 0).then(|| OriginId::new(decoded.record_origin)),
+        rmgr: RmgrId::new(header.xl_rmid),
+        info: header.xl_info,
+        version: SERVER_VERSION,
+        // SAFETY: the main data is in the reader's buffers with this length.
+        main_data: unsafe { bytes(decoded.main_data, decoded.main_data_len as usize) },
+        blocks: blocks.iter().enumerate().filter(|(_, block)| block.in_use).map(view_block).collect(),
+    }
+}

@@ -1,0 +1,230 @@
+//! The server's own WAL, up to what is durable.
+//!
+//! Sources: `src/backend/access/transam/xlogreader.c`, `src/backend/access/transam/xlogutils.c`:
+//! `read_local_xlog_page_no_wait`.
+
+use std::ffi::{CStr, c_char, c_int};
+
+use pgrx::pg_guard;
+use pgrx::pg_sys;
+use pgwal::{Lsn, Record};
+use walker_core::{Source, SourceError};
+
+use crate::catch::catch_error;
+use crate::record_view::view;
+
+// pgrx's own are Rust functions around these, which cannot be given to C as callbacks.
+#[allow(clashing_extern_declarations)]
+unsafe extern "C-unwind" {
+    fn wal_segment_open(
+        state: *mut pg_sys::XLogReaderState,
+        segment: pg_sys::XLogSegNo,
+        timeline: *mut pg_sys::TimeLineID,
+    );
+    fn wal_segment_close(state: *mut pg_sys::XLogReaderState);
+}
+
+/// What [`page_read`] tells beside its result.
+#[derive(Debug, Default)]
+struct PageRead {
+    /// The last page could not be read because the log is not durable up to there yet.
+    at_end: bool,
+}
+
+/// Reads WAL in the server, with PostgreSQL's own reader. Never goes past what is flushed (on a standby: replayed), so
+/// that nothing is given out which a crash may still take back.
+#[derive(Debug)]
+pub struct XLogReader {
+    state: *mut pg_sys::XLogReaderState,
+    /// Behind `state.private_data`: boxed so that it stays where it is, and only ever touched through this pointer.
+    page_read: *mut PageRead,
+    /// End of the last record, or where the first is looked for.
+    position: Lsn,
+    /// Whether `position` is where a record may begin.
+    aligned: bool,
+}
+
+impl XLogReader {
+    /// A reader that begins with the first record at or behind `start`.
+    ///
+    /// # Panics
+    /// With a PostgreSQL ERROR if memory is short.
+    #[must_use]
+    pub fn new(start: Lsn) -> Self {
+        let page_read = Box::into_raw(Box::<PageRead>::default());
+        let mut routine = pg_sys::XLogReaderRoutine {
+            page_read: Some(page_read_callback),
+            segment_open: Some(wal_segment_open),
+            segment_close: Some(wal_segment_close),
+        };
+        // SAFETY: XLogReaderAllocate copies the routine; the private data lives until the reader is freed in Drop.
+        let state = unsafe {
+            pg_sys::XLogReaderAllocate(pg_sys::wal_segment_size, std::ptr::null(), &mut routine, page_read.cast())
+        };
+        assert!(!state.is_null(), "out of memory while allocating a WAL reader");
+        Self { state, page_read, position: start, aligned: false }
+    }
+
+    /// PostgreSQL's reader, for callbacks in C.
+    #[must_use]
+    pub fn as_ptr(&self) -> *mut pg_sys::XLogReaderState {
+        self.state
+    }
+
+    /// The position up to which WAL is durable: flushed, or on a standby replayed.
+    #[must_use]
+    pub fn durable() -> Lsn {
+        durable().0
+    }
+
+    /// Makes the reader begin at `position` or, if that is not known to be a record's beginning, behind it. Returns
+    /// whether there is a record yet.
+    fn find_start(&mut self) -> bool {
+        if self.aligned {
+            // A page's beginning is not where a record begins: its header is in between.
+            let size = unsigned(pg_sys::XLOG_BLCKSZ as c_int);
+            let header = match self.position.offset_in(size) {
+                0 if self.position.offset_in(segment_size()) == 0 => pgwal::LongPageHeader::SIZE,
+                0 => pgwal::PageHeader::SIZE,
+                _ => 0,
+            };
+            // SAFETY: the reader is valid, and a record begins here or will.
+            unsafe { pg_sys::XLogBeginRead(self.state, self.position.advanced(header as u64).get()) };
+            return true;
+        }
+        // SAFETY: the reader is valid; a call that finds nothing may be repeated.
+        self.aligned = unsafe { pg_sys::XLogFindNextRecord(self.state, self.position.get()) } != 0;
+        self.aligned
+    }
+
+    /// Lets PostgreSQL read the next record; `None` if there is none yet.
+    fn read(&mut self) -> Result<Option<()>, String> {
+        let mut message: *mut c_char = std::ptr::null_mut();
+        // SAFETY: `page_read` points to the box made in `new`, which nothing else refers to outside of the callback.
+        unsafe { (*self.page_read).at_end = false };
+        // After a call that gave nothing, and before the first, the reader has to be told where to begin.
+        // SAFETY: the reader is valid.
+        let begun = unsafe { (*self.state).EndRecPtr == self.position.get() && !(*self.state).record.is_null() };
+        if !begun && !self.find_start() {
+            // SAFETY: as above.
+            let at_end = unsafe { (*self.page_read).at_end };
+            return if at_end { Ok(None) } else { Err(self.reader_message()) };
+        }
+        // SAFETY: the reader is valid and has a place to read at.
+        let record = unsafe { pg_sys::XLogReadRecord(self.state, &mut message) };
+        if !record.is_null() {
+            return Ok(Some(()));
+        }
+        // SAFETY: as above; the message, if any, is a C string in the reader.
+        unsafe {
+            if (*self.page_read).at_end {
+                Ok(None)
+            } else if message.is_null() {
+                Err("could not read WAL".to_owned())
+            } else {
+                Err(CStr::from_ptr(message).to_string_lossy().into_owned())
+            }
+        }
+    }
+
+    /// The reader's last error message.
+    fn reader_message(&self) -> String {
+        // SAFETY: the reader keeps a C string there from its allocation on.
+        let text = unsafe { CStr::from_ptr((*self.state).errormsg_buf) }.to_string_lossy().into_owned();
+        if text.is_empty() { "could not find a WAL record".to_owned() } else { text }
+    }
+}
+
+impl Source for XLogReader {
+    fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
+        let position = self.position;
+        let failed = |cause| SourceError::Other { position, cause };
+        match catch_error(|| self.read()).and_then(|read| read).map_err(failed)? {
+            None => Ok(None),
+            Some(()) => {
+                // SAFETY: a record was just read, and the borrow of self keeps others from reading.
+                let record = unsafe { view(self.state) };
+                self.position = record.end;
+                self.aligned = true;
+                Ok(Some(record))
+            }
+        }
+    }
+}
+
+impl Drop for XLogReader {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new`, not used any more; the reader first, since it refers to the box.
+        unsafe {
+            pg_sys::XLogReaderFree(self.state);
+            drop(Box::from_raw(self.page_read));
+        }
+    }
+}
+
+fn unsigned(size: c_int) -> u32 {
+    u32::try_from(size).unwrap_or(0)
+}
+
+fn segment_size() -> u32 {
+    // SAFETY: set once when the server starts.
+    unsigned(unsafe { pg_sys::wal_segment_size })
+}
+
+/// The position up to which WAL is durable, and the timeline there.
+fn durable() -> (Lsn, pg_sys::TimeLineID) {
+    let mut timeline = 0;
+    // SAFETY: both functions take a pointer to write the timeline to, and lock what they read.
+    let position = unsafe {
+        if pg_sys::RecoveryInProgress() {
+            pg_sys::GetXLogReplayRecPtr(&mut timeline)
+        } else {
+            pg_sys::GetFlushRecPtr(&mut timeline)
+        }
+    };
+    (Lsn::new(position), timeline)
+}
+
+/// Reads a page, as far as it is durable; -1 if that is not far enough.
+///
+/// # Safety
+/// Called by PostgreSQL's reader with a buffer of one page and the private data of [`XLogReader`].
+#[pg_guard]
+unsafe extern "C-unwind" fn page_read_callback(
+    state: *mut pg_sys::XLogReaderState,
+    page: pg_sys::XLogRecPtr,
+    wanted: c_int,
+    _record: pg_sys::XLogRecPtr,
+    buffer: *mut c_char,
+) -> c_int {
+    let page = Lsn::new(page);
+    let size = u64::from(pg_sys::XLOG_BLCKSZ);
+    let needed = page.advanced(u64::from(unsigned(wanted)));
+    let (durable, current) = durable();
+    // SAFETY: the reader is valid while it calls this. The function finds the timeline that holds the page, which on
+    // a standby or after a promotion may be an older one than the current.
+    let (mut timeline, valid_until) = unsafe {
+        pg_sys::XLogReadDetermineTimeline(state, page.get(), unsigned(wanted), current);
+        ((*state).currTLI, Lsn::new((*state).currTLIValidUntil))
+    };
+    let limit = if timeline == current || timeline == 0 {
+        timeline = current;
+        durable
+    } else {
+        valid_until
+    };
+    if needed > limit {
+        // SAFETY: the private data is the box of XLogReader.
+        unsafe { (*(*state).private_data.cast::<PageRead>()).at_end = true };
+        return -1;
+    }
+    let count = limit.since(page).min(size);
+    let mut error = pg_sys::WALReadError::default();
+    // SAFETY: the buffer holds a page, and count is at most its size.
+    unsafe {
+        if !pg_sys::WALRead(state, buffer, page.get(), count as pg_sys::Size, timeline, &mut error) {
+            pg_sys::WALReadRaiseError(&mut error);
+        }
+    }
+    count as c_int
+}

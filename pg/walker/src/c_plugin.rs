@@ -1,0 +1,144 @@
+//! A plugin behind the C face: loaded, called, and kept from harming the worker.
+
+use std::ffi::CString;
+
+use pgrx::pg_sys;
+use pgwal::{Lsn, Record};
+use pgxlog::{Callbacks, catch_error, recover};
+use walker_core::{Plugin, PluginError};
+
+/// `WALkerPluginInit`.
+type Init = unsafe extern "C-unwind" fn(callbacks: *mut Callbacks);
+
+/// A loaded plugin.
+pub(crate) struct CPlugin {
+    name: String,
+    /// Boxed, since a plugin may keep the pointer it got.
+    callbacks: Box<Callbacks>,
+    /// The worker's reader, which has the record that the plugin is being told.
+    reader: *mut pg_sys::XLogReaderState,
+    /// Current while a record's callback runs; reset after each record.
+    context: pg_sys::MemoryContext,
+}
+
+impl CPlugin {
+    /// Loads the library `name` and lets it set its callbacks.
+    ///
+    /// # Errors
+    /// Why it cannot be used: there is no such library, it has no `_PG_walker_plugin_init`, or that function fails.
+    pub(crate) fn load(name: &str, reader: *mut pg_sys::XLogReaderState) -> Result<Self, PluginError> {
+        let library = CString::new(name)?;
+        let mut callbacks = Box::new(Callbacks::new());
+        let target: *mut Callbacks = &mut *callbacks;
+        let found = guarded(|| {
+            // SAFETY: the names are C strings. If the function exists it is a WALkerPluginInit by its name.
+            unsafe {
+                let function = pg_sys::load_external_function(
+                    library.as_ptr(),
+                    c"_PG_walker_plugin_init".as_ptr(),
+                    false,
+                    std::ptr::null_mut(),
+                );
+                if function.is_null() {
+                    return false;
+                }
+                let init = std::mem::transmute::<*mut std::ffi::c_void, Init>(function.cast());
+                pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
+                pg_sys::ffi::pg_guard_ffi_boundary(|| init(target));
+            }
+            true
+        })?;
+        if !found {
+            return Err("the library has no function _PG_walker_plugin_init".into());
+        }
+        // SAFETY: makes a memory context below one that lives as long as the process.
+        let context = unsafe {
+            pg_sys::AllocSetContextCreateInternal(
+                pg_sys::TopMemoryContext,
+                c"walker plugin".as_ptr(),
+                pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+                pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+            )
+        };
+        Ok(Self { name: name.to_owned(), callbacks, reader, context })
+    }
+
+    /// Runs callbacks in the plugin's own memory context and empties that afterwards.
+    fn in_context<T>(&self, call: impl FnOnce() -> T) -> Result<T, PluginError> {
+        // SAFETY: the context lives as long as the process; what is in it is not used after the reset.
+        unsafe {
+            let before = pg_sys::MemoryContextSwitchTo(self.context);
+            let result = guarded(call);
+            pg_sys::MemoryContextSwitchTo(before);
+            pg_sys::MemoryContextReset(self.context);
+            result
+        }
+    }
+}
+
+/// Runs what may raise an ERROR. After one, releases what it left behind.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, PluginError> {
+    catch_error(call).map_err(|text| {
+        recover();
+        text.into()
+    })
+}
+
+impl Plugin for CPlugin {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn startup(&mut self) -> Result<(), PluginError> {
+        let Some(callback) = self.callbacks.startup_cb else { return Ok(()) };
+        guarded(|| {
+            // SAFETY: a callback of the type that the header promises; what it allocates may stay.
+            unsafe {
+                pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
+                pg_sys::ffi::pg_guard_ffi_boundary(|| callback());
+            }
+        })
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<(), PluginError> {
+        let callbacks = [self.callbacks.record_cb, self.callbacks.of(record.rmgr)];
+        if callbacks == [None, None] {
+            return Ok(());
+        }
+        self.in_context(|| {
+            for callback in callbacks.into_iter().flatten() {
+                // SAFETY: the reader holds this very record, and is not read from while the callback runs.
+                unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(self.reader)) };
+            }
+        })
+    }
+
+    fn answer(&mut self, question: &[u8], position: Lsn) -> Result<Vec<u8>, PluginError> {
+        let callback = self.callbacks.answer_cb.ok_or("this plugin answers no questions")?;
+        self.in_context(|| {
+            // SAFETY: the question's bytes outlive the call; the answer is copied before its memory is reset.
+            unsafe {
+                let answer = pg_sys::makeStringInfo();
+                pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                    let length = question.len() as pg_sys::Size;
+                    callback(question.as_ptr().cast(), length, position.get(), answer);
+                });
+                let length = usize::try_from((*answer).len).unwrap_or(0);
+                std::slice::from_raw_parts((*answer).data.cast::<u8>(), length).to_vec()
+            }
+        })
+    }
+
+    fn flush(&mut self, position: Lsn) -> Result<(), PluginError> {
+        let Some(callback) = self.callbacks.flush_cb else { return Ok(()) };
+        // SAFETY: a callback of the type that the header promises.
+        self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(position.get())) })
+    }
+
+    fn shutdown(&mut self) -> Result<(), PluginError> {
+        let Some(callback) = self.callbacks.shutdown_cb else { return Ok(()) };
+        // SAFETY: a callback of the type that the header promises.
+        self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback()) })
+    }
+}

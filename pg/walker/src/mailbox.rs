@@ -1,0 +1,365 @@
+//! How a backend asks a plugin that lives in the worker.
+//!
+//! A few slots in shared memory, all behind one lock. A backend writes its question into a free slot and wakes the
+//! worker; the worker, between two records, lets the plugin answer, puts the answer into a segment of dynamic shared
+//! memory and wakes the backend. So the plugin's state is private to the worker, needs no locks, and an answer is
+//! true for one position in the log.
+//!
+//! Sources: `src/backend/storage/ipc/dsm.c`, `src/backend/storage/lmgr/lwlock.c`.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::time::{Duration, Instant};
+
+use pgrx::pg_guard;
+use pgrx::pg_sys;
+use pgrx::PgSqlErrorCode;
+use pgxlog::{XLogReader, raise};
+use walker_core::{PluginError, Walk};
+
+/// Questions that can wait at the same time.
+const SLOTS: usize = 32;
+/// Longest question in bytes.
+const QUESTION_BYTES: usize = 1024;
+/// Longest name of a plugin in bytes.
+const NAME_BYTES: usize = 256;
+/// A question that has waited this long is answered although there is more to read.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What a slot holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+enum State {
+    Free,
+    Asked,
+    /// The answer is in the segment, or there is none and the answer is empty.
+    Answered,
+    /// As answered, but an error's text.
+    Refused,
+}
+
+#[repr(C)]
+struct Slot {
+    state: State,
+    asker: *mut pg_sys::Latch,
+    asker_pid: c_int,
+    name_length: usize,
+    name: [u8; NAME_BYTES],
+    question_length: usize,
+    question: [u8; QUESTION_BYTES],
+    segment: pg_sys::dsm_handle,
+    answer_length: usize,
+}
+
+/// What is in shared memory, behind the lock of tranche `walker`. Zeroed memory is an empty one.
+#[repr(C)]
+struct Mailbox {
+    worker: *mut pg_sys::Latch,
+    worker_pid: c_int,
+    slots: [Slot; SLOTS],
+}
+
+const NOT_READY: PgSqlErrorCode = PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+const TRANCHE: &CStr = c"walker";
+static mut MAILBOX: *mut Mailbox = std::ptr::null_mut();
+static mut NEXT_REQUEST_HOOK: pg_sys::shmem_request_hook_type = None;
+static mut NEXT_STARTUP_HOOK: pg_sys::shmem_startup_hook_type = None;
+
+/// Asks for shared memory, when the server starts.
+pub(crate) fn request() {
+    // SAFETY: hooks are only changed while libraries are preloaded, in one process with one thread.
+    unsafe {
+        NEXT_REQUEST_HOOK = pg_sys::shmem_request_hook;
+        pg_sys::shmem_request_hook = Some(request_hook);
+        NEXT_STARTUP_HOOK = pg_sys::shmem_startup_hook;
+        pg_sys::shmem_startup_hook = Some(startup_hook);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn request_hook() {
+    // SAFETY: called by PostgreSQL at the one time when shared memory may be asked for.
+    unsafe {
+        if let Some(next) = NEXT_REQUEST_HOOK {
+            next();
+        }
+        pg_sys::RequestAddinShmemSpace(size_of::<Mailbox>() as pg_sys::Size);
+        pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 1);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn startup_hook() {
+    // SAFETY: called by PostgreSQL when shared memory is there, before other processes use it; after a crash again.
+    unsafe {
+        if let Some(next) = NEXT_STARTUP_HOOK {
+            next();
+        }
+        let mut found = false;
+        let size = size_of::<Mailbox>() as pg_sys::Size;
+        MAILBOX = pg_sys::ShmemInitStruct(TRANCHE.as_ptr(), size, &mut found).cast();
+        if !found {
+            // All zeroes are valid: null pointers, and State::Free is zero.
+            std::ptr::write_bytes(MAILBOX, 0, 1);
+        }
+    }
+}
+
+/// Runs `call` with the mailbox while its lock is held; `None` if the library was not preloaded. `call` must not raise
+/// an ERROR.
+fn locked<T>(call: impl FnOnce(&mut Mailbox) -> T) -> Option<T> {
+    // SAFETY: the pointer is set once at startup. The lock makes the reference the only one in any process.
+    unsafe {
+        let mailbox = MAILBOX;
+        if mailbox.is_null() {
+            return None;
+        }
+        let lock = &raw mut (*pg_sys::GetNamedLWLockTranche(TRANCHE.as_ptr())).lock;
+        pg_sys::LWLockAcquire(lock, pg_sys::LWLockMode::LW_EXCLUSIVE);
+        let result = call(&mut *mailbox);
+        pg_sys::LWLockRelease(lock);
+        Some(result)
+    }
+}
+
+/// The worker is here: questions may be asked.
+pub(crate) fn open() {
+    // SAFETY: the callback is a plain C function and needs no argument.
+    unsafe { pg_sys::before_shmem_exit(Some(close), pg_sys::Datum::from(0)) };
+    locked(|mailbox| {
+        // SAFETY: this process's own latch and number, which stay the same.
+        unsafe {
+            mailbox.worker = pg_sys::MyLatch;
+            mailbox.worker_pid = pg_sys::MyProcPid;
+        }
+    });
+}
+
+/// The worker goes: whoever waits is told.
+#[pg_guard]
+unsafe extern "C-unwind" fn close(_code: c_int, _argument: pg_sys::Datum) {
+    locked(|mailbox| {
+        mailbox.worker = std::ptr::null_mut();
+        mailbox.worker_pid = 0;
+        for slot in mailbox.slots.iter().filter(|slot| slot.state == State::Asked) {
+            slot.wake();
+        }
+    });
+}
+
+/// Answers the questions that have waited for long.
+pub(crate) fn answer_if_late(walk: &mut Walk<XLogReader>) {
+    thread_local! {
+        static FIRST_SEEN: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
+    }
+    let waiting = locked(|mailbox| mailbox.slots.iter().any(|slot| slot.state == State::Asked)) == Some(true);
+    match FIRST_SEEN.get() {
+        _ if !waiting => FIRST_SEEN.set(None),
+        None => FIRST_SEEN.set(Some(Instant::now())),
+        Some(since) if since.elapsed() < PATIENCE => {}
+        Some(_) => {
+            FIRST_SEEN.set(None);
+            answer_all(walk);
+        }
+    }
+}
+
+/// Answers all questions.
+pub(crate) fn answer_all(walk: &mut Walk<XLogReader>) {
+    for index in 0..SLOTS {
+        let question = locked(|mailbox| mailbox.slots[index].question());
+        if let Some((plugin, question)) = question.flatten() {
+            let answer = walk.ask(&plugin, &question);
+            deliver(index, answer);
+        }
+    }
+}
+
+/// Puts the answer where the asker finds it.
+fn deliver(index: usize, answer: Result<Vec<u8>, PluginError>) {
+    let (state, bytes) = match answer {
+        Ok(bytes) => (State::Answered, bytes),
+        Err(error) => (State::Refused, error.to_string().into_bytes()),
+    };
+    let segment = if bytes.is_empty() { Ok(0) } else { pgxlog::catch_error(|| segment_with(&bytes)) };
+    let segment = segment.unwrap_or_else(|error| {
+        pgrx::warning!("walker: could not answer a question: {error}");
+        pgxlog::recover();
+        0
+    });
+    locked(|mailbox| {
+        let slot = &mut mailbox.slots[index];
+        if slot.state == State::Asked {
+            slot.state = if segment == 0 && !bytes.is_empty() { State::Refused } else { state };
+            slot.segment = segment;
+            slot.answer_length = if segment == 0 { 0 } else { bytes.len() };
+            slot.wake();
+        } else if segment != 0 {
+            // The asker gave up meanwhile.
+            release_segment(segment);
+        }
+    });
+}
+
+/// A segment that outlives this process's mapping of it, with these bytes.
+fn segment_with(bytes: &[u8]) -> pg_sys::dsm_handle {
+    // SAFETY: a new segment of that size, mapped here until it is detached; pinned so that it stays until the asker
+    // has it.
+    unsafe {
+        let segment = pg_sys::dsm_create(bytes.len() as pg_sys::Size, 0);
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), pg_sys::dsm_segment_address(segment).cast(), bytes.len());
+        pg_sys::dsm_pin_segment(segment);
+        let handle = pg_sys::dsm_segment_handle(segment);
+        pg_sys::dsm_detach(segment);
+        handle
+    }
+}
+
+fn release_segment(segment: pg_sys::dsm_handle) {
+    // SAFETY: the segment was pinned by segment_with and is released once.
+    unsafe { pg_sys::dsm_unpin_segment(segment) };
+}
+
+impl Slot {
+    /// Plugin and question, if there is one.
+    fn question(&self) -> Option<(String, Vec<u8>)> {
+        let name = self.name.get(..self.name_length)?;
+        let question = self.question.get(..self.question_length)?;
+        (self.state == State::Asked).then(|| (String::from_utf8_lossy(name).into_owned(), question.to_vec()))
+    }
+
+    fn wake(&self) {
+        // SAFETY: latches are in shared memory; one of a process that is gone is another's or nobody's, and setting
+        // it does no harm.
+        unsafe { pg_sys::SetLatch(self.asker) };
+    }
+
+    /// Whether the slot can be used: nobody uses it, or who did is gone.
+    fn is_available(&self) -> bool {
+        // SAFETY: only looks whether there is such a process.
+        self.state == State::Free || unsafe { pg_sys::BackendPidGetProc(self.asker_pid) }.is_null()
+    }
+
+    fn free(&mut self) {
+        if matches!(self.state, State::Answered | State::Refused) && self.segment != 0 {
+            release_segment(self.segment);
+        }
+        self.state = State::Free;
+        self.segment = 0;
+    }
+}
+
+/// The slot that this backend uses, given back when it is dropped, as on an ERROR.
+struct Asking(usize);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        locked(|mailbox| mailbox.slots[self.0].free());
+    }
+}
+
+/// Puts a question to a plugin from any backend and appends its answer: see `include/walker.h`.
+///
+/// # Safety
+/// `plugin` is a C string, `question` has `length` bytes, `answer` is a StringInfo.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn walker_ask(
+    plugin: *const c_char,
+    question: *const c_char,
+    length: pg_sys::Size,
+    timeout_ms: c_int,
+    answer: pg_sys::StringInfo,
+) {
+    // SAFETY: promised by the caller.
+    let (plugin, question) = unsafe {
+        (CStr::from_ptr(plugin).to_bytes(), std::slice::from_raw_parts(question.cast::<u8>(), length as usize))
+    };
+    let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+    let bytes = ask(plugin, question, timeout);
+    let length = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
+    // SAFETY: as above; PostgreSQL raises an ERROR if the StringInfo gets larger than 1 GB.
+    unsafe { pg_sys::appendBinaryStringInfo(answer, bytes.as_ptr().cast(), length) };
+}
+
+fn ask(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> {
+    if plugin.len() > NAME_BYTES || question.len() > QUESTION_BYTES {
+        pgrx::error!("question to a walker plugin is too long");
+    }
+    let posted = locked(|mailbox| post(mailbox, plugin, question));
+    let (asking, worker_pid) = match posted {
+        Some(Ok(posted)) => posted,
+        Some(Err(message)) => raise(NOT_READY, message, None),
+        None => raise(NOT_READY, "walker must be loaded via \"shared_preload_libraries\"", None),
+    };
+    let deadline = Instant::now() + timeout;
+    loop {
+        let found = locked(|mailbox| {
+            let slot = &mailbox.slots[asking.0];
+            (slot.state, slot.segment, slot.answer_length, mailbox.worker_pid)
+        });
+        let Some((state, segment, length, pid)) = found else { unreachable!("the mailbox was there before") };
+        match state {
+            State::Answered => return read_segment(segment, length),
+            State::Refused => {
+                let text = String::from_utf8_lossy(&read_segment(segment, length)).into_owned();
+                drop(asking);
+                pgrx::error!("{text}");
+            }
+            State::Asked if pid != worker_pid => pgrx::error!("the walker stopped before it answered"),
+            _ => {}
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let milliseconds = timeout.as_millis();
+            pgrx::error!("the walker did not answer within {milliseconds} ms");
+        }
+        let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+        let milliseconds = i64::try_from(left.as_millis()).unwrap_or(i64::MAX).saturating_add(1);
+        // SAFETY: the backend's own latch.
+        unsafe {
+            pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, milliseconds, pg_sys::PG_WAIT_EXTENSION);
+            pg_sys::ResetLatch(pg_sys::MyLatch);
+        }
+        pgrx::check_for_interrupts!();
+    }
+}
+
+/// Puts the question into a slot and wakes the worker. Gives the slot and the worker's process.
+fn post(mailbox: &mut Mailbox, plugin: &[u8], question: &[u8]) -> Result<(Asking, c_int), &'static str> {
+    if mailbox.worker.is_null() {
+        return Err("the walker does not run");
+    }
+    let index = mailbox.slots.iter().position(Slot::is_available).ok_or("too many questions wait for the walker")?;
+    let slot = &mut mailbox.slots[index];
+    slot.free();
+    // SAFETY: this process's own latch and number.
+    unsafe {
+        slot.asker = pg_sys::MyLatch;
+        slot.asker_pid = pg_sys::MyProcPid;
+    }
+    slot.name[..plugin.len()].copy_from_slice(plugin);
+    slot.name_length = plugin.len();
+    slot.question[..question.len()].copy_from_slice(question);
+    slot.question_length = question.len();
+    slot.state = State::Asked;
+    // SAFETY: the worker's latch, which it takes away before it goes.
+    unsafe { pg_sys::SetLatch(mailbox.worker) };
+    Ok((Asking(index), mailbox.worker_pid))
+}
+
+/// The bytes of an answer. The segment stays, and goes with the slot.
+fn read_segment(segment: pg_sys::dsm_handle, length: usize) -> Vec<u8> {
+    if segment == 0 {
+        return Vec::new();
+    }
+    // SAFETY: the segment is pinned as long as the slot is in use, and has so many bytes.
+    unsafe {
+        let mapped = pg_sys::dsm_attach(segment);
+        if mapped.is_null() {
+            return Vec::new();
+        }
+        let bytes = std::slice::from_raw_parts(pg_sys::dsm_segment_address(mapped).cast::<u8>(), length).to_vec();
+        pg_sys::dsm_detach(mapped);
+        bytes
+    }
+}

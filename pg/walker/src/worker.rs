@@ -1,0 +1,156 @@
+//! The worker's life: load the plugins, walk, answer, wait for more, stop.
+//!
+//! Sources: `src/backend/postmaster/bgworker.c`, `src/backend/postmaster/walsummarizer.c`.
+
+use std::ffi::{c_char, c_int};
+
+use pgrx::pg_guard;
+use pgrx::pg_sys;
+use pgwal::Lsn;
+use pgxlog::XLogReader;
+use walker_core::{Plugin, Walk, parse_plugin_names};
+
+use crate::c_plugin::CPlugin;
+use crate::{mailbox, settings};
+
+// pgrx's own are Rust functions around these, which cannot be given to C as handlers.
+#[allow(clashing_extern_declarations)]
+unsafe extern "C-unwind" {
+    fn SignalHandlerForConfigReload(signal: c_int);
+    fn SignalHandlerForShutdownRequest(signal: c_int);
+}
+
+/// Seconds after which PostgreSQL starts the worker anew when it has failed.
+const RESTART_SECONDS: c_int = 5;
+/// Records that are told before the worker looks whether something else wants it.
+const BATCH: usize = 512;
+/// How long the worker sleeps when there is nothing to read, in milliseconds: at first, and at most. Each time it
+/// finds nothing it sleeps twice as long.
+const SHORTEST_SLEEP: i64 = 10;
+const LONGEST_SLEEP: i64 = 200;
+
+/// Tells PostgreSQL to start the worker as soon as the server is consistent, on a standby too.
+pub(crate) fn register() {
+    let mut worker = pg_sys::BackgroundWorker {
+        bgw_flags: (pg_sys::BGWORKER_SHMEM_ACCESS | pg_sys::BGWORKER_BACKEND_DATABASE_CONNECTION) as c_int,
+        bgw_start_time: pg_sys::BgWorkerStartTime::BgWorkerStart_ConsistentState,
+        bgw_restart_time: RESTART_SECONDS,
+        ..Default::default()
+    };
+    set(&mut worker.bgw_name, "walker");
+    set(&mut worker.bgw_type, "walker");
+    set(&mut worker.bgw_library_name, "walker");
+    set(&mut worker.bgw_function_name, "walker_main");
+    // SAFETY: called from _PG_init while shared_preload_libraries are loaded; the struct is copied.
+    unsafe { pg_sys::RegisterBackgroundWorker(&mut worker) };
+}
+
+/// Copies a text into a C array, which is longer and zeroed.
+fn set<const LENGTH: usize>(array: &mut [c_char; LENGTH], text: &str) {
+    for (target, byte) in array.iter_mut().zip(text.bytes()) {
+        *target = byte.cast_signed();
+    }
+}
+
+/// The worker's entry point.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn walker_main(_argument: pg_sys::Datum) {
+    // SAFETY: what each background worker does first: handlers, then signals on, then a connection, here without a
+    // database, since plugins see all of them.
+    unsafe {
+        pg_sys::pqsignal(pg_sys::SIGHUP as c_int, Some(SignalHandlerForConfigReload));
+        pg_sys::pqsignal(pg_sys::SIGTERM as c_int, Some(SignalHandlerForShutdownRequest));
+        pg_sys::BackgroundWorkerUnblockSignals();
+        pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0);
+    }
+    mailbox::open();
+
+    let start = XLogReader::durable();
+    let reader = XLogReader::new(start);
+    let plugins = load_plugins(&reader);
+    let mut walk = Walk::new(reader, plugins, |failure| pgrx::warning!("walker: {failure}"));
+    walk.begin_at(start);
+    walk.startup();
+    let names: Vec<_> = walk.statuses().filter(|status| status.running).map(|status| status.name).collect();
+    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    pgrx::log!("walker: walking over WAL from {start}, plugins: {names}");
+
+    run(&mut walk);
+
+    let stopped = walk.position();
+    walk.shutdown();
+    pgrx::log!("walker: stopped at {stopped}");
+    // A worker that exits with 0 is not started again; when the server stops, none is.
+    // SAFETY: ends the process in order.
+    unsafe { pg_sys::proc_exit(1) }
+}
+
+/// Loads what `walker.plugins` names. What cannot be loaded is left out with a WARNING.
+fn load_plugins(reader: &XLogReader) -> Vec<Box<dyn Plugin>> {
+    let list = settings::plugins();
+    let names = parse_plugin_names(&list).unwrap_or_else(|error| {
+        pgrx::warning!("walker: no plugin is used: invalid list in parameter \"walker.plugins\": {error}");
+        Vec::new()
+    });
+    let mut plugins: Vec<Box<dyn Plugin>> = Vec::new();
+    for name in names {
+        if plugins.iter().any(|plugin| plugin.name() == name) {
+            pgrx::warning!("walker: plugin \"{name}\" is named twice in \"walker.plugins\", and used once");
+            continue;
+        }
+        match CPlugin::load(&name, reader.as_ptr()) {
+            Ok(plugin) => plugins.push(Box::new(plugin)),
+            Err(error) => pgrx::warning!("walker: could not load plugin \"{name}\": {error}"),
+        }
+    }
+    plugins
+}
+
+/// Walks until the server or somebody else tells the worker to stop.
+fn run(walk: &mut Walk<XLogReader>) {
+    let mut sleep = SHORTEST_SLEEP;
+    // SAFETY: a flag that the signal handler sets.
+    while unsafe { pg_sys::ShutdownRequestPending } == 0 {
+        pgrx::check_for_interrupts!();
+        // SAFETY: a flag that the signal handler sets; the file is read outside of a transaction, as it must be.
+        unsafe {
+            if pg_sys::ConfigReloadPending != 0 {
+                pg_sys::ConfigReloadPending = 0;
+                pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
+            }
+        }
+        let told = tell_batch(walk);
+        if told == BATCH {
+            // There is more: a question waits for the end of it, so that its answer is not out of date.
+            mailbox::answer_if_late(walk);
+            sleep = SHORTEST_SLEEP;
+            continue;
+        }
+        mailbox::answer_all(walk);
+        sleep = if told > 0 { SHORTEST_SLEEP } else { (sleep * 2).min(LONGEST_SLEEP) };
+        wait(sleep);
+    }
+}
+
+/// Tells the plugins up to [`BATCH`] records. Returns how many there were.
+fn tell_batch(walk: &mut Walk<XLogReader>) -> usize {
+    for told in 0..BATCH {
+        match walk.step(Lsn::MAX) {
+            Ok(true) => {}
+            Ok(false) => return told,
+            // Ends this process; PostgreSQL starts another.
+            Err(error) => pgrx::error!("walker: {error}"),
+        }
+    }
+    BATCH
+}
+
+fn wait(milliseconds: i64) {
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    // SAFETY: the process's own latch, which signals and questions set.
+    unsafe {
+        pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, milliseconds, pg_sys::PG_WAIT_EXTENSION);
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+}
