@@ -6,7 +6,7 @@ use garbagemap::{Answer, Question, RelationAnswer};
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgwal::{Lsn, LongPageHeader, PageHeader};
+use pgwal::{LongPageHeader, Lsn, PageHeader};
 
 use crate::settings;
 use crate::target::Target;
@@ -129,7 +129,8 @@ fn behind_header(lsn: Lsn) -> Lsn {
     // SAFETY: set once when the server starts.
     let segment_size = u32::try_from(unsafe { pg_sys::wal_segment_size }).unwrap_or(0);
     let page_size = pg_sys::XLOG_BLCKSZ;
-    let header = if lsn.floor(page_size).offset_in(segment_size) == 0 { LongPageHeader::SIZE } else { PageHeader::SIZE };
+    let header =
+        if lsn.floor(page_size).offset_in(segment_size) == 0 { LongPageHeader::SIZE } else { PageHeader::SIZE };
     if lsn.offset_in(page_size) as usize <= header { lsn.floor(page_size) } else { lsn }
 }
 

@@ -39,15 +39,18 @@ impl Target {
                 None,
             ),
         }
-        if class.relam != pg_sys::Oid::from(pg_sys::HEAP_TABLE_AM_OID) {
+        if class.relam != pg_sys::HEAP_TABLE_AM_OID {
             let message = format!("\"{name}\" is not stored by access method heap");
             raise(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message, None);
         }
         let logged = class.relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT;
-        // SAFETY: the relation is open. The size of a temporary table of another session cannot be asked for.
-        let blocks = match class.relpersistence as u8 {
-            pg_sys::RELPERSISTENCE_TEMP => 0,
-            _ => unsafe { pg_sys::RelationGetNumberOfBlocksInFork(relation.as_ptr(), pg_sys::ForkNumber::MAIN_FORKNUM) },
+        let blocks = if class.relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP {
+            // Of another session's temporary table not even the size can be asked for.
+            0
+        } else {
+            let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+            // SAFETY: the relation is open.
+            unsafe { pg_sys::RelationGetNumberOfBlocksInFork(relation.as_ptr(), fork) }
         };
         Self { locator: locator(&relation), blocks, logged }
     }

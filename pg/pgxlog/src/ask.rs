@@ -26,22 +26,12 @@ pub fn ask(plugin: &str, question: &[u8], timeout: Duration) -> Vec<u8> {
     // SAFETY: the function has the signature above, by the header both sides share; its ERROR is taken as one of C.
     // The StringInfo is copied before its memory, the current context's, can go.
     unsafe {
-        let function = pg_sys::load_external_function(
-            c"walker".as_ptr(),
-            c"walker_ask".as_ptr(),
-            true,
-            std::ptr::null_mut(),
-        );
+        let function =
+            pg_sys::load_external_function(c"walker".as_ptr(), c"walker_ask".as_ptr(), true, std::ptr::null_mut());
         let function: Ask = std::mem::transmute::<*mut std::ffi::c_void, Ask>(function.cast());
         let answer = pg_sys::makeStringInfo();
         pg_sys::ffi::pg_guard_ffi_boundary(|| {
-            function(
-                plugin.as_ptr(),
-                question.as_ptr().cast(),
-                question.len() as pg_sys::Size,
-                timeout_ms,
-                answer,
-            );
+            function(plugin.as_ptr(), question.as_ptr().cast(), question.len(), timeout_ms, answer);
         });
         let length = usize::try_from((*answer).len).unwrap_or(0);
         let bytes = std::slice::from_raw_parts((*answer).data.cast::<u8>(), length).to_vec();

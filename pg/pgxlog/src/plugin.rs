@@ -104,7 +104,7 @@ unsafe extern "C-unwind" fn answer_callback(
     answer: pg_sys::StringInfo,
 ) {
     // SAFETY: the worker gives so many bytes.
-    let question = unsafe { std::slice::from_raw_parts(question.cast::<u8>(), length as usize) };
+    let question = unsafe { std::slice::from_raw_parts(question.cast::<u8>(), length) };
     let bytes = with_plugin(|plugin| plugin.answer(question, Lsn::new(position)));
     let length = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
     // SAFETY: the StringInfo is the worker's; its length is checked there against the limit of 1 GB.

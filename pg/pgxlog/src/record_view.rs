@@ -1,9 +1,7 @@
 //! A record that the server's reader decoded, seen as a [`pgwal::Record`].
 
 use pgrx::pg_sys;
-use pgwal::{
-    Block, BlockFlags, BlockNumber, Fork, Image, Lsn, OriginId, Record, RelFileLocator, RmgrId, Version,
-};
+use pgwal::{Block, BlockFlags, BlockNumber, Fork, Image, Lsn, OriginId, Record, RelFileLocator, RmgrId, Version};
 
 use crate::transaction_id;
 
@@ -68,9 +66,9 @@ pub unsafe fn view<'a>(reader: *const pg_sys::XLogReaderState) -> Record<'a> {
             fork: Fork::new(block.forknum as u8),
             number: BlockNumber::new(block.blkno),
             data: if block.has_data { data } else { &[] },
-            image: block.has_image.then(|| {
-                Image::new(image, block.hole_offset, block.hole_length, block.bimg_info, SERVER_VERSION)
-            }),
+            image: block
+                .has_image
+                .then(|| Image::new(image, block.hole_offset, block.hole_length, block.bimg_info, SERVER_VERSION)),
         }
     };
     let top_xid = transaction_id(decoded.toplevel_xid);

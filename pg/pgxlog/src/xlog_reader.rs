@@ -222,7 +222,7 @@ unsafe extern "C-unwind" fn page_read_callback(
     let mut error = pg_sys::WALReadError::default();
     // SAFETY: the buffer holds a page, and count is at most its size.
     unsafe {
-        if !pg_sys::WALRead(state, buffer, page.get(), count as pg_sys::Size, timeline, &mut error) {
+        if !pg_sys::WALRead(state, buffer, page.get(), count as usize, timeline, &mut error) {
             pg_sys::WALReadRaiseError(&mut error);
         }
     }

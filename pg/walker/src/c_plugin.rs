@@ -121,7 +121,7 @@ impl Plugin for CPlugin {
             unsafe {
                 let answer = pg_sys::makeStringInfo();
                 pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                    let length = question.len() as pg_sys::Size;
+                    let length = question.len();
                     callback(question.as_ptr().cast(), length, position.get(), answer);
                 });
                 let length = usize::try_from((*answer).len).unwrap_or(0);

@@ -9,6 +9,7 @@
 mod c_plugin;
 mod mailbox;
 mod settings;
+mod sql;
 mod worker;
 
 use pgrx::pg_guard;

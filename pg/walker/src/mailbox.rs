@@ -10,9 +10,9 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::time::{Duration, Instant};
 
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_guard;
 use pgrx::pg_sys;
-use pgrx::PgSqlErrorCode;
 use pgxlog::{XLogReader, raise};
 use walker_core::{PluginError, Walk};
 
@@ -82,7 +82,7 @@ unsafe extern "C-unwind" fn request_hook() {
         if let Some(next) = NEXT_REQUEST_HOOK {
             next();
         }
-        pg_sys::RequestAddinShmemSpace(size_of::<Mailbox>() as pg_sys::Size);
+        pg_sys::RequestAddinShmemSpace(size_of::<Mailbox>());
         pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 1);
     }
 }
@@ -95,7 +95,7 @@ unsafe extern "C-unwind" fn startup_hook() {
             next();
         }
         let mut found = false;
-        let size = size_of::<Mailbox>() as pg_sys::Size;
+        let size = size_of::<Mailbox>();
         MAILBOX = pg_sys::ShmemInitStruct(TRANCHE.as_ptr(), size, &mut found).cast();
         if !found {
             // All zeroes are valid: null pointers, and State::Free is zero.
@@ -205,7 +205,7 @@ fn segment_with(bytes: &[u8]) -> pg_sys::dsm_handle {
     // SAFETY: a new segment of that size, mapped here until it is detached; pinned so that it stays until the asker
     // has it.
     unsafe {
-        let segment = pg_sys::dsm_create(bytes.len() as pg_sys::Size, 0);
+        let segment = pg_sys::dsm_create(bytes.len(), 0);
         std::ptr::copy_nonoverlapping(bytes.as_ptr(), pg_sys::dsm_segment_address(segment).cast(), bytes.len());
         pg_sys::dsm_pin_segment(segment);
         let handle = pg_sys::dsm_segment_handle(segment);
@@ -271,9 +271,8 @@ pub unsafe extern "C-unwind" fn walker_ask(
     answer: pg_sys::StringInfo,
 ) {
     // SAFETY: promised by the caller.
-    let (plugin, question) = unsafe {
-        (CStr::from_ptr(plugin).to_bytes(), std::slice::from_raw_parts(question.cast::<u8>(), length as usize))
-    };
+    let (plugin, question) =
+        unsafe { (CStr::from_ptr(plugin).to_bytes(), std::slice::from_raw_parts(question.cast::<u8>(), length)) };
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     let bytes = ask(plugin, question, timeout);
     let length = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
@@ -281,7 +280,8 @@ pub unsafe extern "C-unwind" fn walker_ask(
     unsafe { pg_sys::appendBinaryStringInfo(answer, bytes.as_ptr().cast(), length) };
 }
 
-fn ask(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> {
+/// Puts a question to a plugin and waits for its answer. What goes wrong is a PostgreSQL ERROR.
+pub(crate) fn ask(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> {
     if plugin.len() > NAME_BYTES || question.len() > QUESTION_BYTES {
         pgrx::error!("question to a walker plugin is too long");
     }
