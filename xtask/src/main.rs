@@ -1,2 +1,50 @@
-//! `cargo xtask`.
-fn main() {}
+//! `cargo xtask`: WALker's development commands.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod apt;
+mod command;
+mod comparison;
+mod demo;
+mod install;
+mod libraries;
+mod load;
+mod setup;
+mod steps;
+mod test;
+mod tools;
+mod workspace;
+
+/// WALker's development commands.
+///
+/// Each of them first sets up what it needs and the machine lacks, and says so: on Debian, as root, it installs
+/// packages with apt-get; elsewhere it names the packages and stops.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+enum Command {
+    // Their help is at their arguments.
+    Test(test::Arguments),
+    Demo(demo::Arguments),
+    Install(install::Arguments),
+    Setup(setup::Arguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Command::parse() {
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Install(arguments) => install::run(&arguments),
+        Command::Setup(arguments) => setup::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

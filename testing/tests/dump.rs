@@ -1,0 +1,300 @@
+//! `walker dump` says of each record what `pg_waldump` says.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, Result, ensure};
+use pgwal::{Lsn, RmgrId};
+use walker_testing::{Cluster, Installation, Mode};
+
+/// What the texts are written for.
+const MAJOR: u32 = 15;
+
+/// A cluster that keeps all of its WAL, or none where the tests run with another major version.
+fn cluster() -> Result<Option<Cluster>> {
+    let installation = Installation::for_tests().or_else(|_| Installation::find(MAJOR))?;
+    if installation.version().major != MAJOR {
+        eprintln!("skipped: the texts are those of PostgreSQL {MAJOR}");
+        return Ok(None);
+    }
+    let settings = [
+        ("autovacuum", "off"),
+        ("wal_level", "logical"),
+        ("wal_keep_size", "2GB"),
+        ("max_prepared_transactions", "10"),
+        ("track_commit_timestamp", "on"),
+        ("wal_log_hints", "on"),
+        ("allow_in_place_tablespaces", "on"),
+    ];
+    // Small segments, so that records cross from one to the next.
+    Cluster::builder(&installation).initdb_option("--wal-segsize=1").settings(settings).start().map(Some)
+}
+
+/// The command under test: named by `WALKER_BIN`, or built beside this test.
+fn walker() -> Result<Command> {
+    let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.join("walker"));
+    let path = env::var_os("WALKER_BIN").map(PathBuf::from).or_else(beside).filter(|path| path.exists());
+    let path = path.context("WALKER_BIN does not name the walker command; run `cargo xtask test`")?;
+    let mut command = Command::new(path);
+    command.env_remove("RUST_BACKTRACE").env_remove("PGDATA").env("TZ", "UTC");
+    Ok(command)
+}
+
+fn text(output: Output) -> Result<String> {
+    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// What both programs print for the same options.
+fn both(cluster: &Cluster, options: &[String]) -> Result<(String, String)> {
+    let path = cluster.wal_directory();
+    let ours = walker()?.arg("dump").args(options).arg("--path").arg(&path).output()?;
+    let theirs = cluster.program("pg_waldump")?.env("TZ", "UTC").args(options).arg("--path").arg(&path).output()?;
+    Ok((text(ours)?, text(theirs)?))
+}
+
+fn range(start: Lsn, end: Lsn) -> Vec<String> {
+    vec![format!("--start={start}"), format!("--end={end}")]
+}
+
+/// Whether the description of the record that a line shows is to be the same.
+fn is_decoded(line: &str) -> bool {
+    let name = line.strip_prefix("rmgr: ").and_then(|line| line.split(' ').next()).unwrap_or_default();
+    RmgrId::BUILT_IN.iter().any(|rmgr| rmgr.name() == Some(name) && rmgr.is_decoded())
+}
+
+/// A line without its description: up to `desc:`, and from the first block reference on.
+fn without_description(line: &str) -> (&str, &str) {
+    let (before, behind) = line.split_once("desc: ").unwrap_or((line, ""));
+    (before, behind.find(", blkref #").map_or("", |at| &behind[at..]))
+}
+
+/// Compares line by line; returns how many lines there were of decoded records.
+fn compare(ours: &str, theirs: &str) -> Result<usize> {
+    let mut decoded = 0;
+    for (our, their) in ours.lines().zip(theirs.lines()) {
+        if our.starts_with('\t') || is_decoded(their) {
+            ensure!(our == their, "pg_waldump:\n{their}\nwalker:\n{our}");
+            decoded += 1;
+        } else {
+            ensure!(without_description(our) == without_description(their), "pg_waldump:\n{their}\nwalker:\n{our}");
+        }
+    }
+    let (ours, theirs) = (ours.lines().count(), theirs.lines().count());
+    ensure!(ours == theirs, "{ours} lines of walker, {theirs} of pg_waldump");
+    Ok(decoded)
+}
+
+fn ensure_contains(text: &str, operations: &[&str]) -> Result<()> {
+    for operation in operations {
+        ensure!(text.contains(&format!("desc: {operation} ")), "the load has no {operation}");
+    }
+    Ok(())
+}
+
+const ROWS: &str = "
+    CREATE TABLE t (id int PRIMARY KEY, n int, filler text) WITH (fillfactor = 70);
+    INSERT INTO t SELECT g, 0, repeat('x', g % 300) FROM generate_series(1, 3000) g;
+    COPY t (id, n) FROM PROGRAM 'seq 3001 6000 | sed s/$/,1/' WITH (FORMAT csv);
+    UPDATE t SET n = n + 1 WHERE id % 3 = 0;
+    UPDATE t SET n = n + 1 WHERE id % 3 = 0;
+    UPDATE t SET id = id + 100000 WHERE id % 7 = 0;
+    UPDATE t SET filler = repeat('a large value ', 500) WHERE id % 500 = 1;
+    DELETE FROM t WHERE id % 5 = 0;
+    SELECT count(*) FROM t WHERE id < 1000;
+    BEGIN; SELECT count(*) FROM (SELECT FROM t WHERE id < 50 FOR UPDATE) s; ROLLBACK;
+    BEGIN; SELECT count(*) FROM (SELECT FROM t WHERE id < 50 FOR KEY SHARE) s; COMMIT;
+    INSERT INTO t VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = excluded.n;
+    INSERT INTO t VALUES (700001, 1) ON CONFLICT DO NOTHING;
+    VACUUM t;
+    DELETE FROM t WHERE ctid >= '(100,0)';
+    VACUUM (FREEZE, ANALYZE) t;
+    TRUNCATE t;
+    INSERT INTO t VALUES (1);
+    DROP TABLE t;";
+
+const TRANSACTIONS: &str = "
+    CREATE TABLE t (id int PRIMARY KEY, n int);
+    BEGIN; INSERT INTO t VALUES (1); SAVEPOINT a; INSERT INTO t VALUES (2); ROLLBACK TO a;
+    SAVEPOINT b; UPDATE t SET n = 1; RELEASE b; COMMIT;
+    BEGIN; INSERT INTO t VALUES (5); SAVEPOINT a; INSERT INTO t VALUES (6); ROLLBACK;
+    DO $$ BEGIN FOR i IN 100..300 LOOP
+        BEGIN INSERT INTO t VALUES (i); EXCEPTION WHEN unique_violation THEN NULL; END;
+    END LOOP; END $$;
+    BEGIN; INSERT INTO t VALUES (400); SAVEPOINT a; CREATE TABLE made (a int); PREPARE TRANSACTION 'it''s one';
+    COMMIT PREPARED 'it''s one';
+    BEGIN; DROP TABLE made; CREATE TABLE other (a int); PREPARE TRANSACTION 'two'; ROLLBACK PREPARED 'two';
+    BEGIN; DROP TABLE made; PREPARE TRANSACTION 'three'; COMMIT PREPARED 'three';
+    BEGIN; CREATE TABLE never (a int); INSERT INTO never VALUES (1); ROLLBACK;
+    BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE; COMMIT;
+    SET synchronous_commit = 'off'; INSERT INTO t VALUES (401);
+    SELECT pg_replication_origin_create('elsewhere'), pg_replication_origin_session_setup('elsewhere');
+    BEGIN; SELECT pg_replication_origin_xact_setup('0/AFFE', '2026-01-02 03:04:05.678901+00');
+    INSERT INTO t VALUES (402); COMMIT;
+    BEGIN; SELECT pg_replication_origin_xact_setup('0/AFFE', '1999-01-02 03:04:05+00');
+    INSERT INTO t VALUES (403); ROLLBACK;
+    SELECT pg_replication_origin_session_reset();";
+
+const OTHERS: &str = "
+    CREATE TABLE t (id int, a int[], p point, r text);
+    INSERT INTO t SELECT g, ARRAY[g, g % 7], point(g, g % 11), g::text FROM generate_series(1, 2000) g;
+    CREATE INDEX ON t (id); CREATE INDEX ON t USING hash (id); CREATE INDEX ON t USING gin (a);
+    CREATE INDEX ON t USING gist (p); CREATE INDEX ON t USING spgist (r); CREATE INDEX ON t USING brin (id);
+    INSERT INTO t SELECT g, ARRAY[g, g % 7], point(g, g % 11), g::text FROM generate_series(2001, 3000) g;
+    DELETE FROM t WHERE id % 3 = 0; VACUUM t; VACUUM FULL t; CLUSTER t USING t_id_idx;
+    CREATE SEQUENCE s; SELECT nextval('s'); SELECT pg_logical_emit_message(true, 'prefix', 'content');
+    CREATE TABLESPACE place LOCATION ''; CREATE TABLE far (a int) TABLESPACE place; INSERT INTO far VALUES (1);
+    TRUNCATE far; DROP TABLE far; DROP TABLESPACE place;
+    CREATE UNLOGGED TABLE u (a int PRIMARY KEY); INSERT INTO u VALUES (1);
+    CREATE DATABASE copied STRATEGY wal_log; CREATE DATABASE copied_files STRATEGY file_copy; DROP DATABASE copied;
+    CREATE MATERIALIZED VIEW m AS SELECT id FROM t; REFRESH MATERIALIZED VIEW m;
+    TRUNCATE t RESTART IDENTITY CASCADE; VACUUM FULL pg_class; REINDEX TABLE pg_class;
+    SELECT pg_create_restore_point('here'); SELECT pg_backup_start('b', true);
+    SELECT count(*) FROM (SELECT * FROM pg_backup_stop()) s; SELECT count(*) FROM (SELECT pg_switch_wal()) s;
+    CHECKPOINT;";
+
+#[test]
+fn rows_are_told_as_pg_waldump_tells_them() -> Result<()> {
+    let Some(cluster) = cluster()? else { return Ok(()) };
+    let start = cluster.flush_wal()?;
+    cluster.psql("postgres", ROWS)?;
+    let end = cluster.flush_wal()?;
+    let (ours, theirs) = both(&cluster, &range(start, end))?;
+    assert!(compare(&ours, &theirs)? > 10_000);
+    let operations =
+        ["INSERT", "INSERT+INIT", "UPDATE", "HOT_UPDATE", "DELETE", "LOCK", "INPLACE", "TRUNCATE", "CREATE"];
+    ensure_contains(&ours, &operations)?;
+    ensure_contains(&ours, &["MULTI_INSERT", "PRUNE", "VACUUM", "VISIBLE", "FREEZE_PAGE", "NEW_CID"])
+}
+
+#[test]
+fn transactions_are_told_as_pg_waldump_tells_them() -> Result<()> {
+    let Some(cluster) = cluster()? else { return Ok(()) };
+    let start = cluster.flush_wal()?;
+    cluster.psql("postgres", TRANSACTIONS)?;
+    let (mut first, mut second) = (cluster.session("postgres")?, cluster.session("postgres")?);
+    first.execute("BEGIN; SELECT FROM t WHERE id = 100 FOR KEY SHARE")?;
+    second.execute("BEGIN; UPDATE t SET n = 2 WHERE id = 100; SAVEPOINT s; SELECT FROM t WHERE id = 101 FOR UPDATE")?;
+    first.execute("SELECT FROM t WHERE id < 105 FOR KEY SHARE SKIP LOCKED; UPDATE t SET n = 9 WHERE id = 110")?;
+    cluster.psql("postgres", "CHECKPOINT")?;
+    second.execute("COMMIT")?;
+    first.execute("COMMIT")?;
+    let end = cluster.flush_wal()?;
+    let (ours, theirs) = both(&cluster, &range(start, end))?;
+    compare(&ours, &theirs)?;
+    let operations = ["COMMIT", "ABORT", "PREPARE", "COMMIT_PREPARED", "ABORT_PREPARED", "INVALIDATION", "ASSIGNMENT"];
+    ensure_contains(&ours, &operations)?;
+    assert!(ours.contains("; origin: node 1, lsn 0/AFFE, at 2026-01-02 03:04:05.678901 UTC"));
+    ensure_contains(&ours, &["LOCK", "CHECKPOINT_ONLINE", "RUNNING_XACTS"])
+}
+
+#[test]
+fn other_resource_managers_have_the_same_columns_and_blocks() -> Result<()> {
+    let Some(mut cluster) = cluster()? else { return Ok(()) };
+    let start = cluster.flush_wal()?;
+    cluster.psql("postgres", OTHERS)?;
+    cluster.crash()?;
+    cluster.configure([("max_connections", "50"), ("full_page_writes", "off")])?;
+    cluster.start()?;
+    cluster.restart(Mode::Fast)?;
+    cluster.configure([("full_page_writes", "on")])?;
+    cluster.reload()?;
+    cluster.psql("postgres", "CHECKPOINT")?;
+    let end = cluster.flush_wal()?;
+    let (ours, theirs) = both(&cluster, &range(start, end))?;
+    compare(&ours, &theirs)?;
+    for name in ["Btree", "Hash", "Gin", "Gist", "SPGist", "BRIN", "Sequence", "Database", "Tablespace", "RelMap"] {
+        assert!(ours.contains(&format!("rmgr: {name} ")), "no {name}");
+    }
+    let operations = ["SWITCH", "RESTORE_POINT", "BACKUP_END", "CHECKPOINT_SHUTDOWN", "PARAMETER_CHANGE", "NEXTOID"];
+    ensure_contains(&ours, &operations)?;
+    ensure_contains(&ours, &["FPI", "FPW_CHANGE"])
+}
+
+#[test]
+fn images_are_told_in_detail() -> Result<()> {
+    let Some(cluster) = cluster()? else { return Ok(()) };
+    let start = cluster.flush_wal()?;
+    let table = "CREATE TABLE t AS SELECT g AS id, repeat('abc', 20) AS r FROM generate_series(1, 5000) g";
+    cluster.psql("postgres", table)?;
+    for setting in
+        ["wal_compression = off", "wal_compression = pglz", "wal_compression = lz4", "wal_compression = zstd"]
+    {
+        let load = format!("SET {setting}; CHECKPOINT; UPDATE t SET r = r || 'd' WHERE id % 50 = 0");
+        cluster.psql("postgres", &load)?;
+    }
+    cluster.psql("postgres", "SET wal_consistency_checking = 'all'; DELETE FROM t WHERE id % 2 = 0; VACUUM t")?;
+    let end = cluster.flush_wal()?;
+    let options = [range(start, end), vec!["--bkp-details".to_owned()]].concat();
+    let (ours, theirs) = both(&cluster, &options)?;
+    compare(&ours, &theirs)?;
+    for expected in ["method: pglz\n", "method: lz4\n", "method: zstd\n", "(FPW for WAL verification)", " fork vm "] {
+        assert!(ours.contains(expected), "no {expected}");
+    }
+    compare(&both(&cluster, &range(start, end))?.0, &both(&cluster, &range(start, end))?.1)?;
+    Ok(())
+}
+
+#[test]
+fn options_mean_the_same() -> Result<()> {
+    let Some(cluster) = cluster()? else { return Ok(()) };
+    let start = cluster.flush_wal()?;
+    cluster.psql("postgres", "CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 500)")?;
+    let xid = cluster.psql("postgres", "INSERT INTO t VALUES (0) RETURNING pg_current_xact_id()::xid")?;
+    let end = cluster.flush_wal()?;
+    let options: [&[&str]; 6] = [
+        &["--limit", "7"],
+        &["-n", "3", "-r", "heap"],
+        &["--rmgr=Heap", "--rmgr=Transaction"],
+        &["--xid", &xid],
+        &["-x", &xid, "-r", "XLOG"],
+        &["--timeline", "1", "-b"],
+    ];
+    for more in options {
+        let more = more.iter().map(|option| (*option).to_owned());
+        let options: Vec<_> = range(start, end).into_iter().chain(more).collect();
+        let (ours, theirs) = both(&cluster, &options)?;
+        compare(&ours, &theirs).with_context(|| format!("{options:?}"))?;
+    }
+    // The end of each record, a byte less, and a start that is not the beginning of a record.
+    let all = both(&cluster, &range(start, end))?.0;
+    let lsn = |line: &str| -> Option<Lsn> { line.split("lsn: ").nth(1)?.split(',').next()?.parse().ok() };
+    let begins: Vec<_> = all.lines().filter_map(lsn).take(40).collect();
+    for stop in begins.iter().skip(2).flat_map(|lsn| [-9, -8, -5, -1, 0, 1].map(|by| lsn.get().wrapping_add_signed(by)))
+    {
+        let (ours, theirs) = both(&cluster, &range(start, Lsn::new(stop)))?;
+        compare(&ours, &theirs).with_context(|| format!("--end={}", Lsn::new(stop)))?;
+    }
+    for begin in begins.iter().take(5).map(|lsn| lsn.advanced(8)) {
+        let (ours, theirs) = both(&cluster, &range(begin, end))?;
+        assert!(ours.starts_with("first record is after"));
+        assert_eq!(ours.lines().next(), theirs.lines().next());
+        compare(&ours, &theirs)?;
+    }
+    let list = text(walker()?.args(["dump", "--rmgr", "list"]).output()?)?;
+    assert_eq!(list, text(cluster.program("pg_waldump")?.args(["--rmgr", "list"]).output()?)?);
+    Ok(())
+}
+
+#[test]
+fn where_the_log_ends_is_an_error_only_if_more_was_asked_for() -> Result<()> {
+    let Some(cluster) = cluster()? else { return Ok(()) };
+    let end = cluster.flush_wal()?;
+    let path = cluster.wal_directory();
+    let dump = |options: &[&str]| -> Result<Output> {
+        Ok(walker()?.args(["dump", "--limit", "0", "--path"]).arg(&path).args(options).output()?)
+    };
+    assert!(dump(&[])?.status.success());
+    let pgdata = walker()?.args(["dump", "--pgdata"]).arg(cluster.data_directory()).output()?;
+    assert!(pgdata.status.success());
+    let output = dump(&["--end", &end.advanced(4096).to_string()])?;
+    let message = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.starts_with("walker: error: could not read WAL up to"), "{message}");
+    let output = dump(&["--start", &end.advanced(4096).to_string()])?;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr)?.contains("could not find a valid record after"));
+    assert_eq!(dump(&["--end", "x"])?.status.code(), Some(2));
+    Ok(())
+}

@@ -1,0 +1,339 @@
+//! The garbage map in a real server, compared with pgstattuple and pageinspect, which read the tables.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use walker_testing::{Cluster, ClusterBuilder, Installation, Mode, Session};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+fn builder() -> Result<ClusterBuilder> {
+    Ok(Cluster::builder(&Installation::for_tests()?)
+        .setting("shared_preload_libraries", "walker")
+        .setting("walker.plugins", "garbagemap")
+        .setting("autovacuum", "off")
+        .setting("max_prepared_transactions", "10")
+        // A restart of a checkpoint makes the next change of each page an image: let there be some.
+        .setting("checkpoint_timeout", "30s"))
+}
+
+fn prepare(builder: ClusterBuilder) -> Result<Cluster> {
+    let cluster = builder.start()?;
+    cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
+    cluster.psql(
+        "postgres",
+        "CREATE EXTENSION garbagemap; CREATE EXTENSION pgstattuple; CREATE EXTENSION pageinspect;
+         CREATE EXTENSION pg_visibility;",
+    )?;
+    Ok(cluster)
+}
+
+/// Tables of the database that were created by a test, and their TOAST tables.
+const TABLES: &str = "SELECT oid::regclass FROM pg_class c WHERE relkind IN ('r', 'm', 't') AND relpersistence = 'p'
+     AND oid >= 16384 AND relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace) ORDER BY 1";
+
+/// Dead tuples of each table and, block by block, tuples, free bytes and all-visible, as both sides have them.
+fn compare(cluster: &Cluster) -> Result<Vec<Compared>> {
+    cluster.at_a_quiet_moment("postgres", |session, _| {
+        let tables = session.execute(TABLES)?;
+        tables.lines().map(|table| Compared::read(session, table)).collect()
+    })
+}
+
+#[derive(Debug)]
+struct Compared {
+    table: String,
+    /// Dead tuples, then bytes free, as WALker and as pgstattuple have them.
+    walker: String,
+    oracle: String,
+    /// Block, then WALker's and PostgreSQL's tuples, free bytes, all-visible: those that differ.
+    blocks: String,
+}
+
+impl Compared {
+    fn read(session: &mut Session, table: &str) -> Result<Self> {
+        // One row for each block.
+        session.execute("SET garbagemap.summary_size = 1")?;
+        let walker = session.execute(&format!(
+            "SELECT coalesce(sum(n_dead_tuples), 0), coalesce(sum(n_tuples - n_dead_tuples), 0),
+                    count(*) FILTER (WHERE known_blocks = 0), max(inexact)
+             FROM garbage_summary('{table}')"
+        ))?;
+        let oracle = session
+            .execute(&format!("SELECT dead_tuple_count, tuple_count, 0, NULL FROM pgstattuple('{table}'::regclass)"))?;
+        let blocks = session.execute(&format!(
+            "SELECT * FROM (
+               SELECT rangeno, n_tuples, freespace, n_all_visible,
+                 (SELECT count(*) FILTER (WHERE lp_flags = 1) FROM heap_page_items(page)) AS tuples,
+                 CASE WHEN upper = 0 THEN 0 ELSE greatest(upper - lower - 4, 0) END AS free,
+                 (SELECT all_visible::int FROM pg_visibility_map('{table}'::regclass, rangeno)) AS all_visible
+               FROM garbage_summary('{table}'), get_raw_page('{table}', rangeno) AS page, page_header(page)
+             ) AS block
+             WHERE (n_tuples, freespace, n_all_visible) IS DISTINCT FROM (tuples, free, all_visible) LIMIT 5"
+        ))?;
+        Ok(Self { table: table.to_owned(), walker, oracle, blocks })
+    }
+}
+
+fn assert_equal(cluster: &Cluster) -> Result<()> {
+    let tables = compare(cluster)?;
+    assert!(!tables.is_empty());
+    for compared in &tables {
+        assert_eq!(compared.walker, compared.oracle, "{compared:#?}");
+        assert_eq!(compared.blocks, "", "{compared:#?}");
+    }
+    Ok(())
+}
+
+fn dead_tuples(cluster: &Cluster, table: &str) -> Result<u64> {
+    cluster.at_a_quiet_moment("postgres", |session, _| {
+        let sum = session.execute(&format!("SELECT sum(n_dead_tuples) FROM garbage_summary('{table}')"))?;
+        sum.parse().with_context(|| sum.clone())
+    })
+}
+
+#[test]
+fn an_insert_is_garbage_only_if_it_is_rolled_back() -> Result<()> {
+    let cluster = prepare(builder()?)?;
+    cluster.psql("postgres", "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id")?;
+    assert_eq!(dead_tuples(&cluster, "t")?, 0);
+    cluster.psql("postgres", "BEGIN; INSERT INTO t SELECT generate_series(1, 500); ROLLBACK")?;
+    assert_eq!(dead_tuples(&cluster, "t")?, 500);
+    assert_equal(&cluster)
+}
+
+#[test]
+fn a_delete_is_garbage_only_once_it_is_committed() -> Result<()> {
+    let cluster = prepare(builder()?)?;
+    cluster.psql("postgres", "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id")?;
+    let mut open = cluster.session("postgres")?;
+    open.execute("BEGIN; DELETE FROM t WHERE id <= 400")?;
+    assert_eq!(dead_tuples(&cluster, "t")?, 0);
+    assert_equal(&cluster)?;
+    open.execute("COMMIT")?;
+    assert_eq!(dead_tuples(&cluster, "t")?, 400);
+    assert_equal(&cluster)
+}
+
+#[test]
+fn subtransactions_count_by_their_own_end() -> Result<()> {
+    let cluster = prepare(builder()?)?;
+    cluster.psql(
+        "postgres",
+        "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id;
+         BEGIN; DELETE FROM t WHERE id <= 100; SAVEPOINT a; DELETE FROM t WHERE id BETWEEN 101 AND 300;
+         SAVEPOINT b; DELETE FROM t WHERE id BETWEEN 301 AND 350; RELEASE b; ROLLBACK TO a;
+         INSERT INTO t SELECT generate_series(1, 7); SAVEPOINT c; INSERT INTO t SELECT generate_series(1, 11);
+         ROLLBACK TO c; COMMIT;",
+    )?;
+    assert_eq!(dead_tuples(&cluster, "t")?, 111);
+    assert_equal(&cluster)
+}
+
+#[test]
+fn a_prepared_transaction_counts_when_it_ends_even_after_a_crash() -> Result<()> {
+    let mut cluster = prepare(builder()?)?;
+    cluster.psql(
+        "postgres",
+        "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id;
+         BEGIN; DELETE FROM t WHERE id <= 100; PREPARE TRANSACTION 'later';",
+    )?;
+    assert_eq!(dead_tuples(&cluster, "t")?, 0);
+    cluster.psql("postgres", "COMMIT PREPARED 'later'")?;
+    assert_eq!(dead_tuples(&cluster, "t")?, 100);
+    assert_equal(&cluster)?;
+    cluster.crash()?;
+    cluster.start()
+}
+
+#[test]
+fn every_kind_of_change_is_counted_as_pgstattuple_counts_it() -> Result<()> {
+    let cluster = prepare(builder()?)?;
+    every_kind_of_change(&cluster)?;
+    assert_equal(&cluster)?;
+    // The same once more: now pages are settled, and come back with images.
+    cluster.psql("postgres", "CHECKPOINT")?;
+    change_again(&cluster)?;
+    assert_equal(&cluster)?;
+    cluster.psql(
+        "postgres",
+        "CHECKPOINT; VACUUM hot; VACUUM wide; VACUUM plain; VACUUM FULL plain; CLUSTER hot USING hot_pkey",
+    )?;
+    assert_equal(&cluster)?;
+    cluster.psql("postgres", "CHECKPOINT; VACUUM FREEZE hot, wide; TRUNCATE plain; DELETE FROM wide; VACUUM wide")?;
+    assert_equal(&cluster)
+}
+
+fn every_kind_of_change(cluster: &Cluster) -> Result<()> {
+    cluster.psql(
+        "postgres",
+        "CREATE TABLE hot (id int PRIMARY KEY, v int, filler text) WITH (fillfactor = 70);
+         INSERT INTO hot SELECT g, 0, repeat('x', 50) FROM generate_series(1, 5000) g;
+         CREATE TABLE plain (id int, v text);
+         INSERT INTO plain SELECT g, 'v' FROM generate_series(1, 5000) g;
+         CREATE TABLE wide (id int PRIMARY KEY, v text); ALTER TABLE wide ALTER v SET STORAGE EXTERNAL;
+         INSERT INTO wide SELECT g, repeat(g::text, 3000) FROM generate_series(1, 100) g;
+         CREATE TABLE parts (id int, region text) PARTITION BY LIST (region);
+         CREATE TABLE parts_a PARTITION OF parts FOR VALUES IN ('a');
+         CREATE TABLE parts_b PARTITION OF parts FOR VALUES IN ('b');
+         INSERT INTO parts SELECT g, CASE WHEN g % 2 = 0 THEN 'a' ELSE 'b' END FROM generate_series(1, 1000) g;
+         CREATE MATERIALIZED VIEW seen AS SELECT * FROM plain;",
+    )?;
+    change_again(cluster)
+}
+
+fn change_again(cluster: &Cluster) -> Result<()> {
+    cluster.psql(
+        "postgres",
+        "UPDATE hot SET v = v + 1 WHERE id % 3 = 0; UPDATE hot SET v = v + 1 WHERE id % 6 = 0;
+         UPDATE hot SET id = id + 100000 WHERE id % 50 = 7; DELETE FROM hot WHERE id % 11 = 0;
+         SELECT count(*) FROM hot; SELECT count(*) FROM hot;
+         UPDATE plain SET v = v || 'w' WHERE id % 5 = 0; DELETE FROM plain WHERE id % 7 = 0; SELECT count(*) FROM plain;
+         UPDATE wide SET v = repeat('new', 3000) WHERE id % 4 = 0; DELETE FROM wide WHERE id % 9 = 0;
+         BEGIN; UPDATE wide SET v = repeat('gone', 3000) WHERE id % 5 = 0; ROLLBACK;
+         UPDATE parts SET region = 'b' WHERE region = 'a' AND id % 10 = 0; UPDATE parts SET id = id + 1 WHERE id % 3 = 0;
+         INSERT INTO hot VALUES (3, 0, 'x'), (900001, 0, 'y') ON CONFLICT (id) DO UPDATE SET v = hot.v + 1;
+         INSERT INTO hot SELECT g, 0, 'z' FROM generate_series(1, 300) g ON CONFLICT DO NOTHING;
+         DELETE FROM hot WHERE id = 900001;
+         BEGIN; SELECT count(*) FROM (SELECT * FROM hot WHERE id < 500 FOR UPDATE) AS locked;
+         SAVEPOINT s; UPDATE hot SET v = -1 WHERE id < 100; ROLLBACK TO s; UPDATE hot SET v = -2 WHERE id BETWEEN 100 AND 200; COMMIT;
+         BEGIN; TRUNCATE parts_a; INSERT INTO parts_a SELECT g, 'a' FROM generate_series(1, 100) g; ROLLBACK;
+         BEGIN; CREATE TABLE gone AS SELECT generate_series(1, 1000); DELETE FROM gone; ROLLBACK;
+         BEGIN; CREATE TABLE IF NOT EXISTS kept (id int); TRUNCATE kept; INSERT INTO kept SELECT generate_series(1, 1000);
+         DELETE FROM kept WHERE id % 2 = 0; COMMIT;
+         BEGIN; DELETE FROM kept WHERE id % 3 = 0; PREPARE TRANSACTION 'p'; ROLLBACK PREPARED 'p';
+         BEGIN; DELETE FROM kept WHERE id % 5 = 0; PREPARE TRANSACTION 'q'; COMMIT PREPARED 'q';
+         REFRESH MATERIALIZED VIEW seen;
+         CREATE TABLE IF NOT EXISTS copied (id int, v text); BEGIN; TRUNCATE copied;
+         COPY copied FROM PROGRAM 'seq 1 2000 | sed s/$/,copied/' WITH (FORMAT csv, FREEZE); COMMIT;
+         COPY copied FROM PROGRAM 'seq 1 500 | sed s/$/,again/' WITH (FORMAT csv);
+         VACUUM copied; UPDATE copied SET v = 'x' WHERE id % 100 = 0; DELETE FROM copied WHERE id < 20;",
+    )?;
+    lock_together(cluster)
+}
+
+/// Two transactions lock the same rows, so that their xmax is a multixact; one of them updates.
+fn lock_together(cluster: &Cluster) -> Result<()> {
+    let (mut one, mut other) = (cluster.session("postgres")?, cluster.session("postgres")?);
+    one.execute("BEGIN; SELECT count(*) FROM (SELECT * FROM hot WHERE id BETWEEN 300 AND 340 FOR KEY SHARE) AS s")?;
+    other.execute("BEGIN; UPDATE hot SET v = v + 7 WHERE id BETWEEN 310 AND 330")?;
+    // Images of pages with such tuples, while both are open.
+    cluster.psql("postgres", "CHECKPOINT; UPDATE hot SET v = v + 1 WHERE id BETWEEN 341 AND 360")?;
+    other.execute("COMMIT")?;
+    one.execute("ROLLBACK")?;
+    Ok(())
+}
+
+#[test]
+fn concurrent_sessions_leave_what_pgstattuple_finds() -> Result<()> {
+    let cluster = prepare(builder()?)?;
+    cluster.pgbench(["--initialize", "--scale=1", "--quiet"])?;
+    for round in 1..=3 {
+        cluster.pgbench(["--client=4", "--jobs=2", "--transactions=500", &format!("--random-seed={round}")])?;
+        cluster.psql("postgres", if round == 2 { "CHECKPOINT" } else { "VACUUM pgbench_branches" })?;
+        assert_equal(&cluster)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn compressed_images_and_checksums_change_nothing() -> Result<()> {
+    for compression in ["pglz", "lz4", "zstd"] {
+        let cluster = prepare(builder()?.setting("wal_compression", compression).data_checksums())?;
+        every_kind_of_change(&cluster)?;
+        cluster.psql("postgres", "CHECKPOINT")?;
+        change_again(&cluster)?;
+        assert_equal(&cluster)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn images_for_checking_redo_agree_with_the_map() -> Result<()> {
+    let cluster = prepare(builder()?.setting("wal_consistency_checking", "heap,heap2"))?;
+    every_kind_of_change(&cluster)?;
+    cluster.psql("postgres", "VACUUM hot; VACUUM plain; VACUUM wide")?;
+    change_again(&cluster)?;
+    assert_equal(&cluster)
+}
+
+#[test]
+fn a_table_from_before_the_walk_says_which_blocks_are_known() -> Result<()> {
+    let mut cluster = prepare(builder()?)?;
+    cluster.psql("postgres", "CREATE TABLE old AS SELECT generate_series(1, 10000) AS id")?;
+    cluster.restart(Mode::Fast)?;
+    cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
+    cluster.psql("postgres", "CHECKPOINT; DELETE FROM old WHERE id = 1")?;
+    let summary = cluster.at_a_quiet_moment("postgres", |session, _| {
+        session.execute("SELECT n_dead_tuples, known_blocks, n_blocks > 40, inexact FROM garbage_summary('old')")
+    })?;
+    assert_eq!(summary, "1|1|t|");
+    let unknown = cluster.at_a_quiet_moment("postgres", |session, _| {
+        session.execute("SET garbagemap.summary_size = 1")?;
+        session.execute(
+            "SELECT n_tuples, n_dead_tuples, freespace, known_blocks FROM garbage_summary('old') OFFSET 5 LIMIT 1",
+        )
+    })?;
+    assert_eq!(unknown, "|||0");
+    Ok(())
+}
+
+#[test]
+fn what_the_wal_does_not_tell_is_not_told() -> Result<()> {
+    let cluster = prepare(builder()?)?;
+    cluster.psql("postgres", "CREATE UNLOGGED TABLE u AS SELECT 1; CREATE TABLE p (a int) PARTITION BY LIST (a)")?;
+    let answer = cluster.psql("postgres", "SELECT n_tuples, known_blocks, inexact FROM garbage_summary('u')")?;
+    assert_eq!(answer, "|0|unlogged and temporary tables are not in the WAL");
+    let error = cluster.psql("postgres", "SELECT * FROM garbage_summary('p')").unwrap_err();
+    assert!(format!("{error:#}").contains("is a partitioned table"), "{error:#}");
+    cluster.psql("postgres", "CREATE SEQUENCE s")?;
+    let error = cluster.psql("postgres", "SELECT * FROM garbage_summary('s')").unwrap_err();
+    assert!(format!("{error:#}").contains("\"s\" is not a table"), "{error:#}");
+    Ok(())
+}
+
+#[test]
+fn with_full_page_writes_off_the_map_stays_exact() -> Result<()> {
+    let cluster = prepare(builder()?.setting("full_page_writes", "off"))?;
+    every_kind_of_change(&cluster)?;
+    cluster.psql("postgres", "CHECKPOINT")?;
+    change_again(&cluster)?;
+    assert_equal(&cluster)
+}
+
+#[test]
+fn only_who_may_read_statistics_may_ask() -> Result<()> {
+    let cluster = prepare(builder()?)?;
+    cluster.psql(
+        "postgres",
+        "CREATE TABLE t AS SELECT 1 AS id; CREATE ROLE reader; CREATE ROLE monitor IN ROLE pg_stat_scan_tables",
+    )?;
+    for function in ["garbage_summary", "gs", "gs_rank"] {
+        let ask = format!("SELECT count(*) FROM {function}('t')");
+        assert!(cluster.psql("postgres", &format!("SET ROLE reader; {ask}")).is_err());
+        let answer = cluster.psql("postgres", &format!("SET ROLE monitor; {ask}"))?;
+        assert_eq!(answer.lines().last(), Some("1"));
+    }
+    Ok(())
+}
+
+#[test]
+fn ranks_are_by_dead_tuples_and_add_up_to_all() -> Result<()> {
+    let cluster = prepare(builder()?)?;
+    cluster.psql(
+        "postgres",
+        "CREATE TABLE t AS SELECT g AS id, repeat('x', 100) AS v FROM generate_series(1, 20000) g;
+         DELETE FROM t WHERE id BETWEEN 5000 AND 9000 OR id % 10 = 0;",
+    )?;
+    let rows = cluster.at_a_quiet_moment("postgres", |session, _| {
+        session.execute("SET garbagemap.summary_size = 32")?;
+        session.execute(
+            "SELECT array_agg(n_dead_tuples ORDER BY rownum) = array_agg(n_dead_tuples ORDER BY n_dead_tuples DESC),
+                    max(percent), bool_and(dead_tuple_ratio = round(n_dead_tuples::numeric / n_tuples, 4)),
+                    min(percent_blocks), max(percent_blocks), count(*) = ceil(pg_relation_size('t') / 8192.0 / 32)
+             FROM gs_rank('t')",
+        )
+    })?;
+    assert_eq!(rows, "t|100.0000|t|0.0000|100.0000|t");
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! The workspace as cargo describes it: its packages and directories.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::command::capture;
+
+/// This repository.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+    packages: Vec<Package>,
+}
+
+/// A package of the workspace.
+#[derive(Debug)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// Where its Cargo.toml is.
+    pub(crate) directory: PathBuf,
+    pub(crate) features: Vec<String>,
+    /// Name of the shared library that PostgreSQL loads, if it is one.
+    pub(crate) shared_library: Option<String>,
+    /// Whether a plain `cargo build` builds it.
+    pub(crate) is_default: bool,
+}
+
+impl Workspace {
+    pub(crate) fn load() -> Result<Self> {
+        let metadata = capture(cargo()?.args(["metadata", "--no-deps", "--format-version", "1"]))?;
+        Self::parse(&metadata).context("cannot read the output of cargo metadata")
+    }
+
+    fn parse(metadata: &str) -> Result<Self> {
+        let metadata: Value = serde_json::from_str(metadata)?;
+        let defaults = strings(&metadata["workspace_default_members"]);
+        let packages = metadata["packages"].as_array().context("no packages")?;
+        let package = |package: &Value| -> Result<Package> {
+            let id = string(&package["id"])?;
+            let manifest = PathBuf::from(string(&package["manifest_path"])?);
+            let targets = package["targets"].as_array().context("no targets")?;
+            let shared_library =
+                targets.iter().find(|target| strings(&target["kind"]).iter().any(|kind| kind == "cdylib"));
+            Ok(Package {
+                name: string(&package["name"])?,
+                directory: manifest.parent().context("no directory")?.to_owned(),
+                features: package["features"].as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default(),
+                shared_library: shared_library.map(|target| string(&target["name"])).transpose()?,
+                is_default: defaults.contains(&id),
+            })
+        };
+        Ok(Self {
+            root: string(&metadata["workspace_root"])?.into(),
+            target: string(&metadata["target_directory"])?.into(),
+            packages: packages.iter().map(package).collect::<Result<_>>()?,
+        })
+    }
+
+    /// The directory of the repository.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where cargo puts what it builds in that profile.
+    pub(crate) fn built(&self, profile: Profile) -> PathBuf {
+        self.target.join(profile.directory())
+    }
+
+    /// The packages that need no PostgreSQL to be built: the default members, and the library for tests.
+    pub(crate) fn plain_packages(&self) -> Vec<&Package> {
+        self.packages.iter().filter(|package| package.is_default || package.name == "walker-testing").collect()
+    }
+
+    /// The packages that PostgreSQL loads, or that these are made of: they have a feature for each major version.
+    pub(crate) fn server_packages(&self, major: u32) -> Vec<&Package> {
+        let feature = feature(major);
+        self.packages.iter().filter(|package| package.features.contains(&feature)).collect()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Dev,
+    Release,
+}
+
+impl Profile {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+        }
+    }
+
+    const fn directory(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// The feature with which the server packages are built for a major version.
+pub(crate) fn feature(major: u32) -> String {
+    format!("pg{major}")
+}
+
+/// Selects packages on cargo's command line.
+pub(crate) fn select<'a>(packages: &[&'a Package]) -> impl Iterator<Item = &'a str> {
+    let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    names.into_iter().flat_map(|name| ["--package", name])
+}
+
+/// Cargo, as a newcomer would call it: without what the cargo that runs this program has put into the environment,
+/// which would make build scripts run again and again.
+pub(crate) fn cargo() -> Result<Command> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (variable, _) in env::vars_os() {
+        let name = variable.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(variable);
+        }
+    }
+    if let Some(target) = ci_target_directory()? {
+        cargo.env("CARGO_TARGET_DIR", target);
+    }
+    Ok(cargo)
+}
+
+/// Where downloads, tools and, in continuous integration, build artefacts are kept from run to run.
+pub(crate) fn cache_directory() -> Result<PathBuf> {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = cache.or_else(|| env::home_dir().map(|home| home.join(".cache")));
+    Ok(cache.context("no home directory: set HOME")?.join("walker"))
+}
+
+fn ci_target_directory() -> Result<Option<PathBuf>> {
+    let in_ci = env::var_os("CI").is_some_and(|value| value == "true");
+    if in_ci && env::var_os("CARGO_TARGET_DIR").is_none() {
+        return Ok(Some(cache_directory()?.join("target")));
+    }
+    Ok(None)
+}
+
+fn string(value: &Value) -> Result<String> {
+    value.as_str().map(str::to_owned).with_context(|| format!("not a string: {value}"))
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_told_apart_by_what_they_need() {
+        let metadata = r#"{
+            "workspace_root": "/repository", "target_directory": "/repository/target",
+            "workspace_default_members": ["1"],
+            "packages": [
+                {"id": "1", "name": "pgwal", "manifest_path": "/repository/crates/pgwal/Cargo.toml",
+                 "features": {}, "targets": [{"name": "pgwal", "kind": ["lib"]}]},
+                {"id": "2", "name": "pg-walker", "manifest_path": "/repository/pg/walker/Cargo.toml",
+                 "features": {"pg15": []}, "targets": [{"name": "walker_pg", "kind": ["cdylib"]}]},
+                {"id": "3", "name": "walker-testing", "manifest_path": "/repository/testing/Cargo.toml",
+                 "features": {}, "targets": [{"name": "walker_testing", "kind": ["lib"]}]}
+            ]}"#;
+        let workspace = Workspace::parse(metadata).unwrap();
+        let plain = workspace.plain_packages();
+        assert_eq!(select(&plain).collect::<Vec<_>>(), ["--package", "pgwal", "--package", "walker-testing"]);
+        let server = workspace.server_packages(15);
+        assert_eq!(server[0].shared_library.as_deref(), Some("walker_pg"));
+        assert_eq!(server[0].directory, Path::new("/repository/pg/walker"));
+        assert!(workspace.server_packages(14).is_empty());
+        assert_eq!(workspace.built(Profile::Dev), Path::new("/repository/target/debug"));
+    }
+}
