@@ -352,9 +352,15 @@ impl GarbageMap {
             Heap2::Visible(visible) => {
                 // Block 0 is the visibility map's, block 1 the heap's.
                 let block = needed(record, record.block(1))?;
-                self.relation(block.relation).set_visibility(block.number, visible.bits(), 0);
-                if block.image.is_some() {
-                    self.touch(record);
+                let relation = self.relation(block.relation);
+                relation.set_visibility(block.number, visible.bits(), 0);
+                // The page itself is not changed, though with checksums its LSN is: so nothing is lost of a settled
+                // one.
+                if let Some(Block::Tracked(page)) = relation.block(block.number) {
+                    page.last_lsn = record.end;
+                }
+                if let Some(image) = block.applied_image() {
+                    self.take_image(record, block, image);
                 }
             }
             Heap2::MultiInsert(insert) => self.multi_insert(record, &insert)?,

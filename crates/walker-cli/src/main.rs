@@ -1,2 +1,30 @@
-//! The `walker` command.
-fn main() {}
+//! The `walker` command: PostgreSQL's write-ahead log told, counted, walked, and its garbage drawn.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod connection;
+mod dump;
+mod exit;
+mod garbage;
+mod heatmap;
+mod output;
+mod selection;
+mod stats;
+mod summary;
+mod terminal;
+mod wal_input;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let outcome = match &Arguments::parse().command {
+        Command::Dump(arguments) => dump::run(arguments),
+        Command::Stats(arguments) => stats::run(arguments),
+        Command::Garbage(arguments) => garbage::run(arguments),
+        Command::Heatmap(arguments) => heatmap::run(arguments),
+    };
+    exit::finish(outcome)
+}

@@ -19,6 +19,14 @@ pub fn catch_error<T>(call: impl FnOnce() -> T) -> Result<T, String> {
         .execute()
 }
 
+/// Runs `call`; a Rust panic in it becomes its text, an ERROR passes.
+///
+/// # Errors
+/// What the panic says.
+pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    PgTryBuilder::new(AssertUnwindSafe(|| Ok(call()))).catch_rust_panic(|error| Err(text(&error))).execute()
+}
+
 fn text(error: &CaughtError) -> String {
     let (report, panicked) = match error {
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => (report, false),

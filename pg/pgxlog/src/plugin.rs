@@ -9,7 +9,7 @@ use pgwal::Lsn;
 use walker_core::{Plugin, PluginError};
 
 use crate::callbacks::Callbacks;
-use crate::catch::raise;
+use crate::catch::{catch_panic, raise};
 use crate::record_view::view;
 
 thread_local! {
@@ -64,12 +64,15 @@ pub unsafe fn export_plugin(callbacks: *mut Callbacks, make: impl FnOnce() -> Bo
     }
 }
 
-/// Calls the plugin. Its error becomes a panic, which the callback's guard turns into a PostgreSQL ERROR.
+/// Calls the plugin. Its error, or what its panic says, is raised as a PostgreSQL ERROR.
 fn with_plugin<T>(call: impl FnOnce(&mut dyn Plugin) -> Result<T, PluginError>) -> T {
-    let result = PLUGIN.with_borrow_mut(|plugin| match plugin {
-        Some(plugin) => call(plugin.as_mut()),
-        None => Err("the plugin was not initialised".into()),
-    });
+    let call = || {
+        PLUGIN.with_borrow_mut(|plugin| match plugin {
+            Some(plugin) => call(plugin.as_mut()),
+            None => Err("the plugin was not initialised".into()),
+        })
+    };
+    let result = catch_panic(call).unwrap_or_else(|text| Err(text.into()));
     let code = pgrx::PgSqlErrorCode::ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
     result.unwrap_or_else(|error| raise(code, error.to_string(), None))
 }

@@ -4,10 +4,11 @@
 
 use std::ffi::{c_char, c_int};
 
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_guard;
 use pgrx::pg_sys;
 use pgwal::Lsn;
-use pgxlog::XLogReader;
+use pgxlog::{XLogReader, raise};
 use walker_core::{Plugin, Walk, parse_plugin_names};
 
 use crate::c_plugin::CPlugin;
@@ -22,6 +23,9 @@ unsafe extern "C-unwind" {
 
 /// Seconds after which PostgreSQL starts the worker anew when it has failed.
 const RESTART_SECONDS: c_int = 5;
+/// What to do if WAL cannot be read.
+const HINT: &str = "If the segment was recycled before the worker had read it, raise \"wal_keep_size\". The worker \
+                    starts again at the end of the WAL.";
 /// Records that are told before the worker looks whether something else wants it.
 const BATCH: usize = 512;
 /// How long the worker sleeps when there is nothing to read, in milliseconds: at first, and at most. Each time it
@@ -140,7 +144,7 @@ fn tell_batch(walk: &mut Walk<XLogReader>) -> usize {
             Ok(true) => {}
             Ok(false) => return told,
             // Ends this process; PostgreSQL starts another.
-            Err(error) => pgrx::error!("walker: {error}"),
+            Err(error) => raise(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, format!("walker: {error}"), Some(HINT)),
         }
     }
     BATCH

@@ -1,0 +1,103 @@
+//! Which source of parameters wins, and what the client library is told.
+
+use super::*;
+use postgres::config::Host;
+
+fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
+    let of = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Surroundings { variables: variables.iter().map(of).collect(), home: None, user: Some("tester".into()) }
+}
+
+fn arguments(dbname: &str) -> ConnectionArguments {
+    ConnectionArguments { dbname: Some(dbname.to_owned()), ..ConnectionArguments::default() }
+}
+
+#[test]
+fn without_anything_it_is_the_local_server_and_the_user_s_own_database() {
+    let surroundings = surroundings(&[]);
+    let parameters = resolve(&ConnectionArguments::default(), &surroundings).unwrap();
+    assert_eq!(parameters["host"], surroundings.socket_directory());
+    assert_eq!((&*parameters["port"], &*parameters["user"], &*parameters["dbname"]), ("5432", "tester", "tester"));
+}
+
+#[test]
+fn options_win_over_the_string_the_service_and_the_environment() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[s]\nhost=service\nport=2\nuser=service\noptions=service\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let surroundings = surroundings(&[
+        ("PGSERVICEFILE", path),
+        ("PGHOST", "environment"),
+        ("PGPORT", "1"),
+        ("PGUSER", "environment"),
+        ("PGOPTIONS", "environment"),
+        ("PGAPPNAME", "environment"),
+    ]);
+    let arguments = ConnectionArguments { host: Some("option".into()), ..arguments("service=s host=string port=3") };
+    let parameters = resolve(&arguments, &surroundings).unwrap();
+    let keywords = ["host", "port", "user", "options", "application_name", "dbname"];
+    let values = keywords.map(|keyword| parameters[keyword].as_str());
+    assert_eq!(values, ["option", "3", "service", "service", "environment", "service"]);
+}
+
+#[test]
+fn the_service_may_come_from_the_environment() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[s]\nhost=service\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let surroundings = surroundings(&[("PGSERVICEFILE", path), ("PGSERVICE", "s"), ("PGHOST", "environment")]);
+    assert_eq!(resolve(&arguments("x"), &surroundings).unwrap()["host"], "service");
+}
+
+#[test]
+fn the_environment_s_database_gives_way_to_dbname() {
+    let surroundings = surroundings(&[("PGDATABASE", "environment")]);
+    assert_eq!(resolve(&arguments("shop"), &surroundings).unwrap()["dbname"], "shop");
+    assert_eq!(resolve(&ConnectionArguments::default(), &surroundings).unwrap()["dbname"], "environment");
+}
+
+fn config(dbname: &str) -> Result<Config> {
+    to_config(&resolve(&arguments(dbname), &surroundings(&[]))?)
+}
+
+#[test]
+fn the_client_library_is_told_all_of_it() {
+    let config = config("host=a,/tmp port=1,2 user=u dbname=d password=p connect_timeout=7 options='-c a=b'").unwrap();
+    assert_eq!(config.get_hosts(), [Host::Tcp("a".into()), Host::Unix("/tmp".into())]);
+    assert_eq!(config.get_ports(), [1, 2]);
+    assert_eq!((config.get_user(), config.get_dbname()), (Some("u"), Some("d")));
+    assert_eq!(config.get_password(), Some(&b"p"[..]));
+    assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(7)));
+    assert_eq!((config.get_options(), config.get_application_name()), (Some("-c a=b"), Some("walker")));
+}
+
+#[test]
+fn values_that_libpq_refuses_are_refused() {
+    for (string, expected) in [
+        ("port=x", "invalid port number: \"x\""),
+        ("port=0", "invalid port number: \"0\""),
+        ("port=1,2 host=a", "could not match 2 port numbers to 1 hosts"),
+        ("hostaddr=x", "could not parse network address \"x\""),
+        ("connect_timeout=x", "invalid integer value \"x\" for connection option \"connect_timeout\""),
+        ("sslmode=maybe", "invalid sslmode value: \"maybe\""),
+        ("target_session_attrs=x", "invalid target_session_attrs value: \"x\""),
+    ] {
+        assert_eq!(config(string).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn a_connection_that_must_be_secure_is_not_made_otherwise() {
+    for mode in ["require", "verify-ca", "verify-full"] {
+        let message = config(&format!("host=db sslmode={mode}")).unwrap_err().to_string();
+        assert!(message.contains("does not support TLS"), "{message}");
+        assert!(config(&format!("host=/tmp sslmode={mode}")).is_ok());
+    }
+    for mode in ["disable", "allow", "prefer"] {
+        assert!(config(&format!("host=db sslmode={mode}")).is_ok());
+    }
+    assert!(config("host=db channel_binding=require").is_err());
+    assert!(config("host=db requirepeer=postgres").is_err());
+    let environment = surroundings(&[("PGSSLMODE", "require")]);
+    assert!(to_config(&resolve(&arguments("host=db"), &environment).unwrap()).is_err());
+}

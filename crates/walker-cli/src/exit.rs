@@ -1,0 +1,103 @@
+//! How the command ends: the exit code, and the message on stderr in PostgreSQL's manner.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use anyhow::{Error, Result};
+
+use crate::output::OutputError;
+
+/// What the command tells its caller by its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// All was done, or nobody wanted to read more.
+    Success = 0,
+    /// Something could not be done; stderr says what.
+    Failure = 1,
+    /// The command line was wrong; clap says so and ends the command itself.
+    #[allow(dead_code, reason = "names the code that clap uses")]
+    Usage = 2,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error with a piece of advice.
+#[derive(Debug)]
+pub(crate) struct Hinted {
+    message: String,
+    hint: String,
+}
+
+impl Hinted {
+    /// An error that says `message` and advises `hint`.
+    pub(crate) fn error(message: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::new(Self { message: message.into(), hint: hint.into() })
+    }
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Hinted {}
+
+/// Reports an error, if there is one, and says how the command ends.
+pub(crate) fn finish(outcome: Result<()>) -> ExitCode {
+    let exit = match outcome {
+        Ok(()) => Exit::Success,
+        Err(error) if is_broken_pipe(&error) => Exit::Success,
+        Err(error) => {
+            eprint!("{}", report(&error));
+            Exit::Failure
+        }
+    };
+    exit.into()
+}
+
+/// The lines that stderr shows.
+fn report(error: &Error) -> String {
+    let mut text = format!("walker: error: {error:#}\n");
+    for hinted in error.chain().filter_map(|cause| cause.downcast_ref::<Hinted>()) {
+        text.push_str(&format!("walker: hint: {}\n", hinted.hint));
+    }
+    text
+}
+
+/// What the system says about an error, without its number.
+pub(crate) fn system_message(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+/// Whether the reader of our output, such as `head`, has seen enough.
+fn is_broken_pipe(error: &Error) -> bool {
+    error.downcast_ref::<OutputError>().is_some_and(OutputError::is_broken_pipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn causes_follow_on_one_line_and_hints_below() {
+        let error = Err::<(), _>(Hinted::error("no such file", "look elsewhere")).context("could not open it");
+        let expected = "walker: error: could not open it: no such file\nwalker: hint: look elsewhere\n";
+        assert_eq!(report(&error.unwrap_err()), expected);
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure() {
+        let gone = OutputError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert!(is_broken_pipe(&gone.into()));
+        let full = OutputError::from(std::io::Error::from(std::io::ErrorKind::StorageFull));
+        assert!(!is_broken_pipe(&full.into()));
+    }
+}

@@ -1,0 +1,126 @@
+//! What the garbagemap extension of a server says of a table.
+
+use ::heatmap::{Map, Range};
+use anyhow::{Context as _, Error, Result};
+use postgres::error::SqlState;
+use postgres::{Client, Row};
+
+use crate::connection::server_message;
+use crate::exit::Hinted;
+
+/// A picture has about so many cells at most.
+const MOST_RANGES: u64 = 1_000;
+
+/// Asks for the numbers of each block range of `table`.
+pub(crate) fn read(client: &mut Client, table: &str, blocks_per_range: Option<u32>) -> Result<Map> {
+    let (name, blocks) =
+        find_table(client, table).map_err(explain).with_context(|| format!("could not find table \"{table}\""))?;
+    let blocks_per_range = blocks_per_range.unwrap_or_else(|| suitable_range(blocks));
+    let rows = ask(client, table, blocks_per_range)
+        .map_err(explain)
+        .with_context(|| format!("could not read the garbage map of table \"{name}\""))?;
+    let number = |row: &Row, column: &str| -> Result<u64> {
+        // There is no number where nothing is known.
+        let value: Option<i64> = row.try_get(column)?;
+        Ok(value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0))
+    };
+    let small = |row: &Row, column: &str| -> Result<u32> { Ok(u32::try_from(number(row, column)?)?) };
+    let range = |row: &Row| -> Result<Range> {
+        Ok(Range {
+            blocks: small(row, "n_blocks")?,
+            known_blocks: small(row, "known_blocks")?,
+            tuples: number(row, "n_tuples")?,
+            dead_tuples: number(row, "n_dead_tuples")?,
+        })
+    };
+    let ranges = rows.iter().map(range).collect::<Result<_>>();
+    let ranges = ranges.context("garbage_summary() does not return what this version of walker expects")?;
+    let text = |column: &str| rows.iter().find_map(|row| row.try_get::<_, Option<String>>(column).ok().flatten());
+    let lsn = match text("lsn") {
+        Some(lsn) => lsn,
+        None => server_position(client).map_err(explain)?,
+    };
+    Ok(Map { table: name, lsn, blocks_per_range, ranges, inexact: text("inexact") })
+}
+
+/// The table's name as the server writes it, and its size in blocks.
+fn find_table(client: &mut Client, table: &str) -> Result<(String, u64), postgres::Error> {
+    let row = client.query_one(
+        "SELECT oid::pg_catalog.regclass::pg_catalog.text,
+                coalesce(pg_catalog.pg_relation_size(oid), 0)
+                    / pg_catalog.current_setting('block_size')::pg_catalog.int8
+           FROM pg_catalog.pg_class
+          WHERE oid = $1::pg_catalog.text::pg_catalog.regclass",
+        &[&table],
+    )?;
+    let blocks: i64 = row.try_get(1)?;
+    Ok((row.try_get(0)?, blocks.unsigned_abs()))
+}
+
+/// The rows of `garbage_summary`, wherever the extension was put.
+fn ask(client: &mut Client, table: &str, blocks_per_range: u32) -> Result<Vec<Row>, postgres::Error> {
+    client.batch_execute(&format!("SET garbagemap.summary_size = {blocks_per_range}"))?;
+    let schema = client.query_opt(
+        "SELECT pg_catalog.quote_ident(nspname)
+           FROM pg_catalog.pg_extension JOIN pg_catalog.pg_namespace ON pg_namespace.oid = extnamespace
+          WHERE extname = 'garbagemap'",
+        &[],
+    )?;
+    let schema: Option<String> = schema.map(|row| row.try_get(0)).transpose()?;
+    let schema = schema.map(|schema| format!("{schema}.")).unwrap_or_default();
+    let summary = format!(
+        "SELECT n_blocks::int8, known_blocks::int8, n_tuples::int8, n_dead_tuples::int8, lsn::text, inexact
+           FROM {schema}garbage_summary($1::pg_catalog.text::pg_catalog.regclass)
+          ORDER BY rangeno"
+    );
+    client.query(&summary, &[&table])
+}
+
+/// Where the server is: as a table without blocks has no rows that could tell.
+fn server_position(client: &mut Client) -> Result<String, postgres::Error> {
+    let row = client.query_one(
+        "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+                     ELSE pg_catalog.pg_current_wal_lsn() END::pg_catalog.text",
+        &[],
+    )?;
+    row.try_get(0)
+}
+
+/// Powers of two are easy to compare; a table of a thousand blocks or less shows each of them.
+fn suitable_range(blocks: u64) -> u32 {
+    u32::try_from(blocks.div_ceil(MOST_RANGES).max(1).next_power_of_two()).unwrap_or(u32::MAX)
+}
+
+/// The server's message with its own hint, or ours where the extension is not there or not running.
+fn explain(error: postgres::Error) -> Error {
+    let message = server_message(&error);
+    let Some(server_error) = error.as_db_error() else { return Error::msg(message) };
+    let own = match *server_error.code() {
+        SqlState::UNDEFINED_FUNCTION => {
+            // The server's hint is about casts.
+            return Hinted::error(message, "Run CREATE EXTENSION garbagemap in this database.");
+        }
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE | SqlState::UNDEFINED_FILE => {
+            Some("The server needs walker in shared_preload_libraries and garbagemap in walker.plugins.")
+        }
+        _ => None,
+    };
+    match server_error.hint().or(own) {
+        Some(hint) => Hinted::error(message, hint),
+        None => Error::msg(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_tables_show_each_block_and_large_ones_at_most_a_thousand_ranges() {
+        for (blocks, expected) in [(0, 1), (1, 1), (500, 1), (1_000, 1), (1_001, 2), (320_000, 512)] {
+            assert_eq!(suitable_range(blocks), expected, "{blocks}");
+        }
+        let largest = u64::from(u32::MAX);
+        assert!(largest.div_ceil(u64::from(suitable_range(largest))) <= MOST_RANGES);
+    }
+}

@@ -1,0 +1,267 @@
+//! The log that `--path`, `--pgdata`, `--start`, `--end` and `--timeline` name. Mirrors how
+//! `src/bin/pg_waldump/pg_waldump.c` finds its directory, its first record and its end.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Error, Result, bail};
+use pgwal::rmgr::xlog;
+use pgwal::{
+    DEFAULT_BLOCK_SIZE, LongPageHeader, Lsn, Record, RecordHeader, RmgrId, SegmentName, SegmentNo, TimelineId,
+};
+use pgwal::{PageHeader, max_align};
+use walker_core::{FileSource, FileSourceOptions, Source, SourceError};
+
+use crate::arguments::WalArguments;
+use crate::exit::{Hinted, system_message};
+
+/// Where a data directory keeps its log (`XLOGDIR`).
+const WAL_DIRECTORY: &str = "pg_wal";
+
+/// The part of a log that was asked for.
+#[derive(Debug)]
+pub(crate) struct WalInput {
+    source: FileSource,
+    directory: PathBuf,
+    segment_size: u32,
+    start: Option<Lsn>,
+    end: Option<Lsn>,
+    first: Option<Lsn>,
+    /// Whether a record that ends behind `end` was seen.
+    end_reached: bool,
+}
+
+impl WalInput {
+    /// Finds the directory and the first record.
+    pub(crate) fn open(arguments: &WalArguments) -> Result<Self> {
+        let WalArguments { start, end, .. } = *arguments;
+        if let (Some(start), Some(end)) = (start, end)
+            && end < start
+        {
+            bail!("end WAL location {end} is before start WAL location {start}");
+        }
+        let (directory, segment) = locate(arguments)?;
+        let mut options = FileSourceOptions { start, timeline: arguments.timeline.map(TimelineId::new) };
+        let first = FileSource::open(&directory, options)
+            .and_then(|mut source| Ok(source.next_record()?.map(|record| record.lsn)))
+            .map_err(|error| Self::explain(error, &directory))?;
+        if let (Some(start), None) = (start, first) {
+            bail!("could not find a valid record after {start} in \"{}\"", directory.display());
+        }
+        options.start = first.or(start);
+        let source = FileSource::open(&directory, options).map_err(|error| Self::explain(error, &directory))?;
+        let segment_size = segment_size(&directory.join(segment))?;
+        Ok(Self { source, directory, segment_size, start, end, first, end_reached: false })
+    }
+
+    /// The directory that holds the segments.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Beginning of the first record; `None` if there is none.
+    pub(crate) fn first(&self) -> Option<Lsn> {
+        self.first
+    }
+
+    /// What `pg_waldump` says where the start is not the beginning of a record, nor of a segment.
+    pub(crate) fn skipped(&self) -> Option<String> {
+        let (start, first) = (self.start?, self.first?);
+        let skipped = first.since(start);
+        let plural = if skipped == 1 { "" } else { "s" };
+        (skipped > 0 && start.offset_in(self.segment_size) != 0)
+            .then(|| format!("first record is after {start}, at {first}, skipping over {skipped} byte{plural}\n"))
+    }
+
+    /// [`Source::next_record`] with an error for the user.
+    pub(crate) fn next(&mut self) -> Result<Option<Record<'_>>> {
+        let Self { source, directory, end, end_reached, .. } = self;
+        next_record(source, *end, end_reached).map_err(|error| Self::explain(error, directory))
+    }
+
+    /// The error of a source that reads `directory`, with a hint where one can help.
+    pub(crate) fn explain(error: SourceError, directory: &Path) -> Error {
+        match &error {
+            SourceError::MissingSegment { .. } => {
+                let oldest = any_segment(directory).unwrap_or_default();
+                Hinted::error(error.to_string(), format!("The oldest segment there is {oldest}."))
+            }
+            SourceError::NoSegments(_) => Hinted::error(
+                format!("could not find any WAL file of that timeline in \"{}\"", directory.display()),
+                format!("There is {}, for one.", any_segment(directory).unwrap_or_default()),
+            ),
+            SourceError::Damaged { .. } => Error::msg(format!("could not read WAL: {error}")),
+            _ => Error::new(error),
+        }
+    }
+
+    /// To be called when there are no more records: that the log ends is an error only where more was asked for.
+    pub(crate) fn check_end(&self) -> Result<()> {
+        let Some(end) = self.end.filter(|_| !self.end_reached) else { return Ok(()) };
+        let position = self.source.position();
+        if end.since(position) < shortest_record(position) {
+            return Ok(());
+        }
+        match self.source.end_reason() {
+            Some(reason) => {
+                let segment = SegmentNo::of(reason.lsn, self.segment_size);
+                let timeline = self.source.reader().timeline().unwrap_or(TimelineId::new(1));
+                let name = SegmentName::new(timeline, segment, self.segment_size).to_string();
+                let path = self.directory.join(name);
+                bail!("could not read WAL up to {end}: {reason}, in \"{}\"", path.display())
+            }
+            None => bail!("could not read WAL up to {end}: \"{}\" ends at {position}", self.directory.display()),
+        }
+    }
+}
+
+impl Source for WalInput {
+    fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
+        next_record(&mut self.source, self.end, &mut self.end_reached)
+    }
+}
+
+/// The next record, if there is one before the end. Apart from [`WalInput`], so that an error can be explained in the
+/// words of its other fields.
+fn next_record<'a>(
+    source: &'a mut FileSource,
+    end: Option<Lsn>,
+    end_reached: &mut bool,
+) -> Result<Option<Record<'a>>, SourceError> {
+    if *end_reached || end.is_some_and(|end| source.position() >= end) {
+        *end_reached = true;
+        return Ok(None);
+    }
+    let Some(record) = source.next_record()? else { return Ok(None) };
+    if end.is_some_and(|end| last_byte(&record) > end) {
+        *end_reached = true;
+        return Ok(None);
+    }
+    Ok(Some(record))
+}
+
+/// End of a record without the padding behind it.
+fn last_byte(record: &Record<'_>) -> Lsn {
+    let length = u64::from(record.total_len);
+    if record.rmgr == RmgrId::XLOG && record.rmgr_info() == xlog::SWITCH {
+        // It ends where the segment ends, whatever its length.
+        return record.lsn.advanced(length);
+    }
+    Lsn::new(record.end.get().saturating_sub(max_align(length).saturating_sub(length)))
+}
+
+/// So many bytes are needed from here on for a record, together with the header of the page if one begins here.
+fn shortest_record(position: Lsn) -> u64 {
+    let page_header = if position.offset_in(DEFAULT_BLOCK_SIZE) == 0 { PageHeader::SIZE } else { 0 };
+    (page_header + RecordHeader::SIZE) as u64
+}
+
+/// The directory that holds segments, and the name of one of them.
+fn locate(arguments: &WalArguments) -> Result<(PathBuf, String)> {
+    let candidates = match (&arguments.path, &arguments.pgdata) {
+        (Some(path), _) => vec![path.clone(), path.join(WAL_DIRECTORY)],
+        (None, Some(pgdata)) => vec![pgdata.join(WAL_DIRECTORY)],
+        (None, None) => {
+            let pgdata = env::var_os("PGDATA").map(PathBuf::from);
+            let here = [PathBuf::from("."), PathBuf::from(WAL_DIRECTORY)];
+            here.into_iter().chain(pgdata.map(|pgdata| pgdata.join(WAL_DIRECTORY))).collect()
+        }
+    };
+    let given = arguments.path.as_ref().or(arguments.pgdata.as_ref());
+    if let Some(given) = given {
+        check_directory(given)?;
+    }
+    let found = candidates.iter().find_map(|directory| Some((directory.clone(), any_segment(directory)?)));
+    found.ok_or_else(|| match given {
+        Some(_) => {
+            // What makes the directory unreadable tells more than that nothing was found.
+            let unreadable = candidates.last().filter(|_| arguments.pgdata.is_some()).map(|last| check_directory(last));
+            match unreadable {
+                Some(Err(error)) => error,
+                _ => Error::msg(format!("could not find any WAL file in \"{}\"", candidates[0].display())),
+            }
+        }
+        None => Hinted::error("could not find any WAL file", "Name a directory by --path or --pgdata."),
+    })
+}
+
+fn check_directory(directory: &Path) -> Result<()> {
+    match fs::read_dir(directory) {
+        Ok(_) => Ok(()),
+        Err(cause) => {
+            let message = format!("could not open directory \"{}\": {}", directory.display(), system_message(&cause));
+            Err(match cause.kind() {
+                std::io::ErrorKind::NotADirectory => Hinted::error(
+                    message,
+                    "Name the directory that holds the segments; a part of it is chosen by --start and --end.",
+                ),
+                std::io::ErrorKind::PermissionDenied => {
+                    Hinted::error(message, "Run walker as the user that owns the data directory.")
+                }
+                _ => Error::msg(message),
+            })
+        }
+    }
+}
+
+/// Name of any file of the directory that is named like a segment; `None` also if it cannot be read.
+fn any_segment(directory: &Path) -> Option<String> {
+    let names = fs::read_dir(directory).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.parse::<SegmentName>().is_ok()).min()
+}
+
+/// The segment size that the header of this file names. The source has verified that of the directory's first.
+fn segment_size(path: &Path) -> Result<u32> {
+    let mut bytes = Vec::with_capacity(LongPageHeader::SIZE);
+    let read = File::open(path).and_then(|file| file.take(LongPageHeader::SIZE as u64).read_to_end(&mut bytes));
+    read.with_context(|| format!("could not read \"{}\"", path.display()))?;
+    let header = LongPageHeader::parse(&bytes);
+    Ok(header.with_context(|| format!("\"{}\" is not a WAL segment", path.display()))?.segment_size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(path: &Path) -> WalArguments {
+        WalArguments { path: Some(path.to_owned()), pgdata: None, start: None, end: None, timeline: None }
+    }
+
+    fn failure(arguments: &WalArguments) -> String {
+        format!("{:#}", WalInput::open(arguments).unwrap_err())
+    }
+
+    #[test]
+    fn a_missing_directory_is_named() {
+        let message = failure(&arguments(Path::new("/nowhere/at/all")));
+        assert_eq!(message, "could not open directory \"/nowhere/at/all\": No such file or directory");
+    }
+
+    #[test]
+    fn a_file_is_not_a_directory() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(failure(&arguments(file.path())).ends_with(": Not a directory"));
+    }
+
+    #[test]
+    fn an_empty_directory_has_no_wal() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(failure(&arguments(directory.path())).starts_with("could not find any WAL file in"));
+        let data = WalArguments { path: None, pgdata: Some(directory.path().to_owned()), ..arguments(Path::new("")) };
+        assert!(failure(&data).contains("pg_wal\": No such file or directory"));
+    }
+
+    #[test]
+    fn an_end_before_the_start_is_refused() {
+        let range = WalArguments { start: Some(Lsn::new(9)), end: Some(Lsn::new(8)), ..arguments(Path::new(".")) };
+        assert_eq!(failure(&range), "end WAL location 0/8 is before start WAL location 0/9");
+    }
+
+    #[test]
+    fn the_position_behind_a_page_header_is_where_the_page_ended() {
+        assert_eq!(shortest_record(Lsn::new(8192)), 48);
+        assert_eq!(shortest_record(Lsn::new(8192 + 24)), 24);
+    }
+}
