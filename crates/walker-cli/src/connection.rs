@@ -1,8 +1,8 @@
 //! Connecting to a server by libpq's conventions, as psql does: connection strings, environment, service file and
 //! password file.
 //!
-//! Mirrors `src/interfaces/libpq/fe-connect.c`. An option of the command wins over the connection string, which wins
-//! over the service, which wins over the environment.
+//! Mirrors `src/interfaces/libpq/fe-connect.c`. As with psql, a connection string wins over the command's other
+//! options, these win over the service, and that over the environment.
 
 mod conninfo;
 mod keyword;
@@ -69,15 +69,16 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// Collects the parameters by precedence.
 fn resolve(arguments: &ConnectionArguments, surroundings: &Surroundings) -> Result<Parameters> {
+    let mut parameters = Parameters::new();
+    if let Some(dbname) = &arguments.dbname {
+        add_lower(&mut parameters, conninfo::parse_dbname(dbname)?);
+    }
     let options = [("host", &arguments.host), ("port", &arguments.port), ("user", &arguments.username)];
     let given = |(keyword, value): (&str, &Option<String>)| {
         let value = value.as_ref().filter(|value| !value.is_empty())?;
         Some((keyword.to_owned(), value.clone()))
     };
-    let mut parameters: Parameters = options.into_iter().filter_map(given).collect();
-    if let Some(dbname) = &arguments.dbname {
-        add_lower(&mut parameters, conninfo::parse_dbname(dbname)?);
-    }
+    add_lower(&mut parameters, options.into_iter().filter_map(given).collect());
     if let Some(service) = parameters.get("service").cloned().or_else(|| surroundings.variable("PGSERVICE")) {
         add_lower(&mut parameters, service::find(&service, surroundings)?);
     }

@@ -21,7 +21,7 @@ fn without_anything_it_is_the_local_server_and_the_user_s_own_database() {
 }
 
 #[test]
-fn options_win_over_the_string_the_service_and_the_environment() {
+fn the_string_wins_over_the_options_the_service_and_the_environment() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[s]\nhost=service\nport=2\nuser=service\noptions=service\n").unwrap();
     let path = file.path().to_str().unwrap();
@@ -33,11 +33,12 @@ fn options_win_over_the_string_the_service_and_the_environment() {
         ("PGOPTIONS", "environment"),
         ("PGAPPNAME", "environment"),
     ]);
-    let arguments = ConnectionArguments { host: Some("option".into()), ..arguments("service=s host=string port=3") };
+    let options = ConnectionArguments { host: Some("option".into()), username: Some("option".into()), ..arguments("") };
+    let arguments = ConnectionArguments { dbname: Some("service=s host=string port=3".into()), ..options };
     let parameters = resolve(&arguments, &surroundings).unwrap();
     let keywords = ["host", "port", "user", "options", "application_name", "dbname"];
     let values = keywords.map(|keyword| parameters[keyword].as_str());
-    assert_eq!(values, ["option", "3", "service", "service", "environment", "service"]);
+    assert_eq!(values, ["string", "3", "option", "service", "environment", "option"]);
 }
 
 #[test]
