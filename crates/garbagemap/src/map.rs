@@ -41,6 +41,8 @@ pub enum TransactionStatus {
 
 /// Size of a data page in bytes: PostgreSQL's default, the only one supported here.
 const PAGE_SIZE: u16 = 8192;
+/// A question that a person can ask, for the answer to one that is none.
+const EXAMPLE_QUESTION: &str = "\"Position\"";
 /// A record without an image that does not tell what it puts on the page.
 const NO_TUPLE: Malformed = Malformed::Truncated { field: "tuple", wanted: 1, available: 0 };
 /// Both bits of the visibility map.
@@ -598,7 +600,8 @@ impl Plugin for GarbageMap {
 
     fn answer(&mut self, question: &[u8], position: Lsn) -> Result<Vec<u8>, PluginError> {
         self.position = self.position.max(position);
-        let question: Question = serde_json::from_slice(question)?;
+        let question: Question = serde_json::from_slice(question)
+            .map_err(|error| format!("the question is not understood: {error}; try {EXAMPLE_QUESTION}"))?;
         Ok(serde_json::to_vec(&self.ask(&question))?)
     }
 }
