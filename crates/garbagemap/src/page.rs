@@ -93,7 +93,8 @@ impl TrackedPage {
 
     /// `PageGetFreeSpace`.
     fn free_space(&self) -> u16 {
-        let lower = HeapPage::HEADER_SIZE + HeapPage::ITEM_ID_SIZE * self.items.len() as u16;
+        let items = u16::try_from(self.items.len()).unwrap_or(u16::MAX);
+        let lower = HeapPage::ITEM_ID_SIZE.saturating_mul(items).saturating_add(HeapPage::HEADER_SIZE);
         self.upper.saturating_sub(lower).saturating_sub(HeapPage::ITEM_ID_SIZE)
     }
 
@@ -184,7 +185,7 @@ impl TrackedPage {
         if changes.repairs_fragmentation {
             // The tuples are moved together at the end of the page (PageRepairFragmentation).
             let length = |item: &Item| if let Item::Tuple { length, .. } = item { aligned(*length) } else { 0 };
-            self.upper = page_size.saturating_sub(self.items.iter().map(length).sum());
+            self.upper = page_size.saturating_sub(self.items.iter().map(length).fold(0, u16::saturating_add));
             if version >= Version::V15 {
                 self.truncate_items(0);
             }

@@ -52,7 +52,7 @@ pub(crate) struct Transactions {
     prepared: HashSet<TransactionId>,
     /// Blocks with changes of an open transaction. A block may stand here more than once.
     pending: HashMap<TransactionId, Vec<(RelFileLocator, BlockNumber)>>,
-    /// All transactions from this one on end in the part of the log that is read.
+    /// All transactions from this one on began, and so end or are prepared, in the part of the log that is read.
     horizon: Option<TransactionId>,
     /// Of those, the ones before this ended at the latest when the server last started.
     started: Option<TransactionId>,
@@ -108,9 +108,11 @@ impl Transactions {
         self.pending.keys().copied().filter(|xid| self.lost_in_restart(*xid)).collect()
     }
 
-    /// All transactions before `oldest` have ended. Returns those of which blocks wait although nothing told so.
-    pub(crate) fn running(&mut self, oldest: TransactionId) -> Vec<TransactionId> {
-        self.horizon.get_or_insert(oldest);
+    /// All transactions before `oldest` have ended, and the next to begin is `next`. Returns those for which blocks
+    /// wait although nothing told of their end.
+    pub(crate) fn running(&mut self, oldest: TransactionId, next: TransactionId) -> Vec<TransactionId> {
+        // Not `oldest`: one that is open now may have been prepared before, unseen, and survive a restart.
+        self.horizon.get_or_insert(next);
         self.pending.keys().copied().filter(|xid| xid.precedes(oldest) && !self.prepared.contains(xid)).collect()
     }
 
@@ -156,7 +158,7 @@ mod tests {
     fn a_restart_aborts_what_was_open_but_not_what_was_prepared_or_is_older_than_the_walk() {
         let mut transactions = Transactions::default();
         let (relation, block) = (RelFileLocator::new(1663, 5, 16384), BlockNumber::new(0));
-        transactions.running(xid(800));
+        transactions.running(xid(740), xid(800));
         for number in [750, 810, 820] {
             transactions.wait(xid(number), relation, block);
         }

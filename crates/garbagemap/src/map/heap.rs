@@ -1,0 +1,182 @@
+//! Records of the heap. The deleter is the record's own transaction, never the `xmax` in it, which may be a set of
+//! transactions. Sources: `src/backend/access/heap/heapam_xlog.c` (before 18 `heapam.c`).
+
+use pgwal::rmgr::heap::{DeleteFlags, Heap, Insert, InsertFlags, LockFlags, NewTuple, Update, UpdateFlags};
+use pgwal::rmgr::heap2::{Heap2, MultiInsert};
+use pgwal::{Block as BlockReference, Malformed, OffsetNumber, Record, RecordError, VisibilityMapPage, infomask};
+
+use super::{GarbageMap, PAGE_SIZE};
+use crate::block_range::Block;
+
+/// A record without an image that does not tell what it puts on the page.
+const NO_TUPLE: Malformed = Malformed::Truncated { field: "tuple", wanted: 1, available: 0 };
+/// Both bits of the visibility map.
+const BOTH: u8 = VisibilityMapPage::ALL_VISIBLE | VisibilityMapPage::ALL_FROZEN;
+
+fn needed<'r, 'a>(
+    record: &Record<'_>,
+    block: Option<&'r BlockReference<'a>>,
+) -> Result<&'r BlockReference<'a>, RecordError> {
+    block.ok_or_else(|| record.error(Malformed::NoBlock(0)))
+}
+
+impl GarbageMap {
+    pub(super) fn apply_heap(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
+        let heap = Heap::parse(record)?;
+        let first = record.block(0);
+        match &heap {
+            Heap::Insert(insert) => {
+                let block = needed(record, first)?;
+                if insert.flags.contains(InsertFlags::ALL_VISIBLE_CLEARED) {
+                    self.clear_visibility(first, BOTH);
+                }
+                self.insert(record, block, insert)?;
+            }
+            Heap::Delete(delete) => {
+                let block = needed(record, first)?;
+                if delete.flags.contains(DeleteFlags::ALL_VISIBLE_CLEARED) {
+                    self.clear_visibility(first, BOTH);
+                }
+                let at_once = delete.flags.contains(DeleteFlags::IS_SUPER);
+                self.delete(record, block, delete.offset, at_once);
+            }
+            Heap::Update(update) | Heap::HotUpdate(update) => self.update(record, needed(record, first)?, update)?,
+            Heap::Lock(lock) => {
+                if lock.flags.contains(LockFlags::ALL_FROZEN_CLEARED) {
+                    self.clear_visibility(first, VisibilityMapPage::ALL_FROZEN);
+                }
+                self.touch(record);
+            }
+            Heap::Confirm(_) | Heap::Inplace(_) | Heap::Truncate(_) => self.touch(record),
+        }
+        Ok(())
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        record: &Record<'_>,
+        block: &BlockReference<'_>,
+        insert: &Insert,
+    ) -> Result<(), RecordError> {
+        let tuple = insert.new_tuple(block).map_err(|cause| record.error(cause))?;
+        self.add_tuples(record, block, std::iter::once(insert.offset), tuple.as_slice())
+    }
+
+    /// Puts tuples on the page, unless the record holds the page.
+    pub(super) fn add_tuples(
+        &mut self,
+        record: &Record<'_>,
+        block: &BlockReference<'_>,
+        offsets: impl Iterator<Item = OffsetNumber>,
+        tuples: &[NewTuple],
+    ) -> Result<(), RecordError> {
+        let mut waits = false;
+        if let Some(page) = self.page_to_change(record, block) {
+            let mut tuples = tuples.iter();
+            for offset in offsets {
+                let tuple = tuples.next().ok_or_else(|| record.error(NO_TUPLE))?;
+                let frozen = tuple.infomask & infomask::XMIN_FROZEN == infomask::XMIN_FROZEN;
+                page.insert(offset, tuple.length, (!frozen).then_some(record.xid));
+                waits |= !frozen;
+            }
+        }
+        if waits {
+            self.transactions.wait(record.xid, block.relation, block.number);
+        }
+        Ok(())
+    }
+
+    pub(super) fn delete(
+        &mut self,
+        record: &Record<'_>,
+        block: &BlockReference<'_>,
+        offset: OffsetNumber,
+        at_once: bool,
+    ) {
+        let Some(page) = self.page_to_change(record, block) else { return };
+        if at_once {
+            page.kill(offset);
+        } else {
+            page.delete(offset, record.xid);
+            self.transactions.wait(record.xid, block.relation, block.number);
+        }
+    }
+
+    pub(super) fn update(
+        &mut self,
+        record: &Record<'_>,
+        new_block: &BlockReference<'_>,
+        update: &Update,
+    ) -> Result<(), RecordError> {
+        let tuple = update.new_tuple(new_block).map_err(|cause| record.error(cause))?;
+        let old_block = update.old_block(record).unwrap_or(new_block);
+        if update.flags.contains(UpdateFlags::OLD_ALL_VISIBLE_CLEARED) {
+            self.clear_visibility(Some(old_block), BOTH);
+        }
+        if update.flags.contains(UpdateFlags::NEW_ALL_VISIBLE_CLEARED) {
+            self.clear_visibility(Some(new_block), BOTH);
+        }
+        if old_block.id == new_block.id {
+            // One page, one image.
+            if let Some(page) = self.page_to_change(record, new_block) {
+                let tuple = tuple.ok_or_else(|| record.error(NO_TUPLE))?;
+                page.delete(update.old_offset, record.xid);
+                page.insert(update.new_offset, tuple.length, Some(record.xid));
+                self.transactions.wait(record.xid, new_block.relation, new_block.number);
+            }
+            return Ok(());
+        }
+        self.delete(record, old_block, update.old_offset, false);
+        self.add_tuples(record, new_block, std::iter::once(update.new_offset), tuple.as_slice())
+    }
+
+    pub(super) fn apply_heap2(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
+        match Heap2::parse(record)? {
+            Heap2::Prune(prune) => {
+                let block = needed(record, record.block(0))?;
+                if let Some(page) = self.page_to_change(record, block)
+                    && let Some(changes) = &prune.changes
+                {
+                    page.prune(changes, PAGE_SIZE, record.version);
+                }
+            }
+            Heap2::Visible(visible) => {
+                // Block 0 is the visibility map's, block 1 the heap's.
+                let block = needed(record, record.block(1))?;
+                let relation = self.relation(block.relation);
+                relation.set_visibility(block.number, visible.bits(), 0);
+                // The page itself is not changed, though with checksums its LSN is: so nothing is lost of a settled
+                // one.
+                if let Some(Block::Tracked(page)) = relation.block(block.number) {
+                    page.last_lsn = record.end;
+                }
+                if let Some(image) = block.applied_image() {
+                    self.take_image(record, block, image);
+                }
+            }
+            Heap2::MultiInsert(insert) => self.multi_insert(record, &insert)?,
+            Heap2::LockUpdated(lock) => {
+                if lock.flags.contains(LockFlags::ALL_FROZEN_CLEARED) {
+                    self.clear_visibility(record.block(0), VisibilityMapPage::ALL_FROZEN);
+                }
+                self.touch(record);
+            }
+            Heap2::FreezePage(_) => self.touch(record),
+            Heap2::Rewrite | Heap2::CleanupInfo | Heap2::NewCommandId(_) => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn multi_insert(&mut self, record: &Record<'_>, insert: &MultiInsert<'_>) -> Result<(), RecordError> {
+        let block = needed(record, record.block(0))?;
+        if insert.flags.contains(InsertFlags::ALL_VISIBLE_CLEARED) {
+            self.clear_visibility(Some(block), BOTH);
+        }
+        let tuples = insert.new_tuples(block).map_err(|cause| record.error(cause))?;
+        self.add_tuples(record, block, insert.offsets(), &tuples)?;
+        if insert.flags.contains(InsertFlags::ALL_FROZEN_SET) {
+            self.relation(block.relation).set_visibility(block.number, BOTH, 0);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! Pages: as a record finds them, and as it holds them itself.
+
+use pgwal::{Block as BlockReference, Fork, HeapPage, Image, Record, VisibilityMapPage};
+
+use super::{GarbageMap, PAGE_SIZE};
+use crate::block_range::Block;
+use crate::inexact::Inexact;
+use crate::page::TrackedPage;
+use crate::page_image;
+
+/// A page image could not be turned into a page.
+struct NotUnderstood;
+
+impl GarbageMap {
+    /// The page that the record changes, as it was before, unless the record holds it as it is afterwards (then it is
+    /// taken from there) or it is not known.
+    pub(super) fn page_to_change(
+        &mut self,
+        record: &Record<'_>,
+        block: &BlockReference<'_>,
+    ) -> Option<&mut TrackedPage> {
+        if block.fork != Fork::MAIN {
+            return None;
+        }
+        if let Some(image) = block.applied_image() {
+            self.take_image(record, block, image);
+            return None;
+        }
+        let relation = self.relations.entry(block.relation).or_default();
+        if block.will_init() {
+            let page = TrackedPage::initialised(PAGE_SIZE);
+            relation.set_block(block.number, Block::Tracked(Box::new(page)));
+        }
+        let complete = relation.complete;
+        match relation.block(block.number) {
+            Some(Block::Tracked(_)) => {}
+            // Not seen yet in a relation that was there before, or already given up.
+            None if !complete => return None,
+            Some(Block::Lost) => return None,
+            None | Some(Block::Counted(_)) => {
+                relation.set_block(block.number, Block::Lost);
+                relation.note(Inexact::ChangedWithoutImage(record.lsn));
+                return None;
+            }
+        }
+        match relation.block(block.number) {
+            Some(Block::Tracked(page)) => {
+                page.last_lsn = record.end;
+                Some(page)
+            }
+            _ => None,
+        }
+    }
+
+    /// The image is the page after the record.
+    pub(super) fn take_image(&mut self, record: &Record<'_>, block: &BlockReference<'_>, image: &Image<'_>) {
+        match self.read_image(image) {
+            Ok(None) => {}
+            Ok(Some((mut page, inexact))) => {
+                page.last_lsn = record.end;
+                for pending in &page.pending {
+                    self.transactions.wait(pending.xid, block.relation, block.number);
+                }
+                let relation = self.relation(block.relation);
+                relation.set_block(block.number, Block::Tracked(Box::new(page)));
+                if let Some(cause) = inexact {
+                    relation.note(cause);
+                }
+            }
+            Err(NotUnderstood) => {
+                let relation = self.relation(block.relation);
+                relation.set_block(block.number, Block::Lost);
+                relation.note(Inexact::NotUnderstood(record.lsn));
+            }
+        }
+    }
+
+    /// `None` for a page with special space: that of an index or a sequence.
+    fn read_image(&mut self, image: &Image<'_>) -> Result<Option<(TrackedPage, Option<Inexact>)>, NotUnderstood> {
+        image.restore(&mut self.page).map_err(|_| NotUnderstood)?;
+        let page = HeapPage::parse(&self.page).map_err(|_| NotUnderstood)?;
+        if page.has_special_space() {
+            return Ok(None);
+        }
+        page_image::read(&page, &self.transactions, &self.multixacts).map(Some).map_err(|_| NotUnderstood)
+    }
+
+    /// An image that redo does not apply is there to check redo by: it must be what the record led to.
+    pub(super) fn compare_image(&mut self, record: &Record<'_>, block: &BlockReference<'_>) {
+        let Some(image) = block.image.filter(|image| !image.apply) else { return };
+        if block.fork != Fork::MAIN {
+            return;
+        }
+        let Ok(Some((after, _))) = self.read_image(&image) else { return };
+        let Some(relation) = self.relations.get_mut(&block.relation) else { return };
+        if let Some(Block::Tracked(page)) = relation.block(block.number) {
+            let same = page.same_items(&after) && page.counts().dead_tuples == after.counts().dead_tuples;
+            self.images_compared += 1;
+            if !same {
+                relation.note(Inexact::DiffersFromImage(record.lsn));
+            }
+        }
+    }
+
+    /// Pages of any kind that were logged as a whole.
+    pub(super) fn take_page_images(&mut self, record: &Record<'_>) {
+        for block in &record.blocks {
+            let Some(image) = block.applied_image() else { continue };
+            match block.fork {
+                Fork::MAIN => self.take_image(record, block, image),
+                Fork::VISIBILITY_MAP => self.take_visibility_map(block, image),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn take_visibility_map(&mut self, block: &BlockReference<'_>, image: &Image<'_>) {
+        if image.restore(&mut self.page).is_err() {
+            return;
+        }
+        let map = VisibilityMapPage::new(&self.page, block.number);
+        let relation = self.relations.entry(block.relation).or_default();
+        relation.clear_visibility(map.blocks().start, map.blocks().end);
+        for (number, bits) in map.set_bits() {
+            relation.set_visibility(number, bits, 0);
+        }
+    }
+
+    /// The record changes nothing that counts, but may hold images, and makes pages younger.
+    pub(super) fn touch(&mut self, record: &Record<'_>) {
+        for block in &record.blocks {
+            self.page_to_change(record, block);
+        }
+    }
+
+    pub(super) fn clear_visibility(&mut self, block: Option<&BlockReference<'_>>, bits: u8) {
+        if let Some(block) = block.filter(|block| block.fork == Fork::MAIN)
+            && let Some(relation) = self.relations.get_mut(&block.relation)
+        {
+            relation.set_visibility(block.number, 0, bits);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Creation, truncation and removal of files. Sources: `src/backend/catalog/storage.c`,
+//! `src/backend/commands/dbcommands.c`.
+
+use pgwal::rmgr::dbase::Dbase;
+use pgwal::rmgr::smgr::Smgr;
+use pgwal::{Fork, Record, RecordError};
+
+use super::GarbageMap;
+use crate::relation::Relation;
+
+impl GarbageMap {
+    pub(super) fn apply_smgr(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
+        match Smgr::parse(record)? {
+            Smgr::Create { relation, fork } if fork == Fork::MAIN => {
+                self.relations.insert(relation, Relation::created());
+            }
+            Smgr::Truncate(truncate) => {
+                if let Some(relation) = self.relations.get_mut(&truncate.relation) {
+                    relation.truncate(truncate.block, truncate.heap(), truncate.visibility_map());
+                }
+            }
+            Smgr::Create { .. } | Smgr::Unknown => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply_dbase(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
+        if let Dbase::Drop { database, tablespaces } = Dbase::parse(record)? {
+            self.relations
+                .retain(|locator, _| locator.database != database || !tablespaces.contains(&locator.tablespace));
+        }
+        Ok(())
+    }
+}

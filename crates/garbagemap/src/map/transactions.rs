@@ -1,0 +1,103 @@
+//! Ends of transactions, told or implied, and checkpoints. Sources: `src/backend/access/transam/xact.c`,
+//! `src/backend/access/transam/xlog.c`, `src/backend/storage/ipc/standby.c`.
+
+use pgwal::rmgr::standby::Standby;
+use pgwal::rmgr::xact::Xact;
+use pgwal::rmgr::xlog::{Checkpoint, Xlog};
+use pgwal::{Record, RecordError, TransactionId};
+
+use super::GarbageMap;
+use crate::block_range::Block;
+use crate::inexact::Inexact;
+
+impl GarbageMap {
+    pub(super) fn apply_xact(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
+        let (end, committed) = match Xact::parse(record)? {
+            Xact::Commit(end) => (end, true),
+            Xact::Abort(end) => (end, false),
+            Xact::Prepare(prepare) => {
+                self.transactions.prepare(prepare.xid);
+                prepare.subtransactions.iter().for_each(|xid| self.transactions.prepare(*xid));
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        for xid in end.subtransactions.iter().copied().chain(end.xid.is_valid().then_some(end.xid)) {
+            self.end_transaction(xid, committed);
+        }
+        for locator in &end.relations {
+            self.relations.remove(locator);
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_transaction(&mut self, xid: TransactionId, committed: bool) {
+        for (locator, number) in self.transactions.end(xid, committed) {
+            if let Some(relation) = self.relations.get_mut(&locator)
+                && let Some(Block::Tracked(page)) = relation.block(number)
+            {
+                page.finish(xid, committed);
+            }
+        }
+    }
+
+    pub(super) fn apply_standby(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
+        if let Standby::RunningXacts(running) = Standby::parse(record)? {
+            for xid in self.transactions.running(running.oldest_running_xid, running.next_xid) {
+                self.give_up_transaction(xid);
+            }
+        }
+        Ok(())
+    }
+
+    /// The transaction ended before the walk began: whether it committed is not in the log.
+    pub(super) fn give_up_transaction(&mut self, xid: TransactionId) {
+        for (locator, _) in self.transactions.give_up(xid) {
+            if let Some(relation) = self.relations.get_mut(&locator) {
+                relation.note(Inexact::UnknownTransaction(xid));
+            }
+        }
+    }
+
+    pub(super) fn apply_xlog(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
+        match Xlog::parse(record)? {
+            Xlog::Image | Xlog::ImageForHint => self.take_page_images(record),
+            Xlog::CheckpointShutdown(checkpoint) => {
+                self.end_lost_transactions(checkpoint.next_xid());
+                self.checkpoint(&checkpoint);
+            }
+            Xlog::CheckpointOnline(checkpoint) => self.checkpoint(&checkpoint),
+            Xlog::EndOfRecovery(_) => self.end_of_recovery(),
+            Xlog::FullPageWrites(on) => self.full_page_writes = on,
+            Xlog::ParameterChange(change) => self.set_wal_level_minimal(change.wal_level == 0),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn checkpoint(&mut self, checkpoint: &Checkpoint) {
+        self.full_page_writes = checkpoint.full_page_writes;
+        if checkpoint.wal_level == Some(0) {
+            self.set_wal_level_minimal(true);
+        }
+        self.transactions.forget_before(checkpoint.oldest_xid);
+        self.multixacts.forget_before(checkpoint.oldest_multi);
+        if self.full_page_writes {
+            self.relations.values_mut().for_each(|relation| relation.settle(checkpoint.redo));
+        }
+    }
+
+    /// All transactions before `next` that did not end and were not prepared are lost.
+    pub(super) fn end_lost_transactions(&mut self, next: TransactionId) {
+        for xid in self.transactions.restart(next) {
+            self.end_transaction(xid, false);
+        }
+    }
+
+    /// Recovery ended without a checkpoint. Which transaction comes next is not told: all that blocks wait for count.
+    pub(super) fn end_of_recovery(&mut self) {
+        if let Some(newest) = self.transactions.newest_pending() {
+            self.end_lost_transactions(TransactionId::new(newest.get().wrapping_add(1)));
+        }
+    }
+}
