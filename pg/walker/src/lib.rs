@@ -2,9 +2,9 @@
 //!
 //! `shared_preload_libraries = 'walker'` registers the worker; `walker.plugins` names the plugins it calls.
 //!
-//! - [`worker`]: the worker's life: load, walk, answer, wait, stop.
-//! - [`c_plugin`]: a plugin behind the C face of `include/walker.h`, which all plugins have, those in Rust too.
-//! - [`mailbox`]: how a backend asks a plugin.
+//! - `worker.rs`: the worker's life: load, walk, answer, wait, stop.
+//! - `c_plugin.rs`: a plugin behind the C face of `include/walker.h`, which all plugins have, those in Rust too.
+//! - `mailbox.rs`: how a backend asks a plugin.
 
 mod c_plugin;
 mod mailbox;
