@@ -95,6 +95,10 @@ COMMENT ON FUNCTION garbagemap_wait(pg_lsn, int) IS 'waits until the garbage map
 REVOKE EXECUTE ON FUNCTION garbage_summary(regclass) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION gs(regclass) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION gs_rank(regclass) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION garbagemap_lsn() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION garbagemap_wait(pg_lsn, int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION garbagemap_lsn() TO pg_stat_scan_tables;
+GRANT EXECUTE ON FUNCTION garbagemap_wait(pg_lsn, int) TO pg_stat_scan_tables;
 GRANT EXECUTE ON FUNCTION garbage_summary(regclass) TO pg_stat_scan_tables;
 GRANT EXECUTE ON FUNCTION gs(regclass) TO pg_stat_scan_tables;
 GRANT EXECUTE ON FUNCTION gs_rank(regclass) TO pg_stat_scan_tables;

@@ -25,5 +25,5 @@ mod transactions;
 pub use inexact::Inexact;
 pub use map::{GarbageMap, TransactionStatus};
 pub use page::Counts;
-pub use question::{Answer, Question, RangeSummary, RelationAnswer};
+pub use question::{Answer, Question, RangeSummary, RelationAnswer, TooManyRanges};
 pub use relation::RelationSummary;

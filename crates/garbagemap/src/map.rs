@@ -18,7 +18,7 @@ use walker_core::{Plugin, PluginError};
 use crate::block_range::Block;
 use crate::inexact::Inexact;
 use crate::multixacts::MultiXacts;
-use crate::question::{Answer, Question, RelationAnswer};
+use crate::question::{Answer, Question, RelationAnswer, TooManyRanges};
 use crate::relation::{Relation, RelationSummary};
 use crate::transactions::Transactions;
 
@@ -43,7 +43,13 @@ pub struct GarbageMap {
     transactions: Transactions,
     multixacts: MultiXacts,
     position: Lsn,
+    /// Beginning of the first record that it was told.
+    first: Option<Lsn>,
     full_page_writes: bool,
+    /// Where `full_page_writes` changed last.
+    full_page_writes_changed: Lsn,
+    /// Where the running transactions were told last.
+    running_told: Lsn,
     /// What makes all numbers inexact.
     everywhere: Option<Inexact>,
     page: Box<[u8]>,
@@ -65,7 +71,10 @@ impl GarbageMap {
             transactions: Transactions::default(),
             multixacts: MultiXacts::default(),
             position: Lsn::INVALID,
+            first: None,
             full_page_writes: true,
+            full_page_writes_changed: Lsn::INVALID,
+            running_told: Lsn::INVALID,
             everywhere: None,
             page: vec![0; usize::from(PAGE_SIZE)].into_boxed_slice(),
             images_compared: 0,
@@ -91,21 +100,27 @@ impl GarbageMap {
     }
 
     /// Answers a question for the present position.
-    #[must_use]
-    pub fn ask(&self, question: &Question) -> Answer {
-        match question {
+    ///
+    /// # Errors
+    /// [`TooManyRanges`] if the answer would be too large.
+    pub fn ask(&self, question: &Question) -> Result<Answer, TooManyRanges> {
+        Ok(match question {
             Question::Position => Answer::Position(self.position.get()),
             Question::Relation { relation: (tablespace, database, number), blocks_per_range, total_blocks } => {
+                let ranges = total_blocks.div_ceil((*blocks_per_range).max(1));
+                if ranges > TooManyRanges::LIMIT {
+                    return Err(TooManyRanges(ranges));
+                }
                 let unknown = Relation::default();
                 let locator = RelFileLocator::new(*tablespace, *database, *number);
                 let relation = self.relations.get(&locator).unwrap_or(&unknown);
                 Answer::Relation(RelationAnswer {
                     position: self.position.get(),
                     ranges: relation.range_summaries(*blocks_per_range, *total_blocks),
-                    inexact: relation.inexact.or(self.everywhere).map(|cause| cause.to_string()),
+                    inexact: relation.cause(self.everywhere).map(|cause| cause.to_string()),
                 })
             }
-        }
+        })
     }
 
     /// The log is written with `wal_level = minimal`: nothing is exact then.
@@ -145,6 +160,8 @@ impl Plugin for GarbageMap {
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), PluginError> {
+        self.first.get_or_insert(record.lsn);
+        self.transactions.saw(record.xid);
         let result = walker_core::dispatch(self, record);
         self.position = record.end;
         result
@@ -193,6 +210,6 @@ impl Plugin for GarbageMap {
         self.position = self.position.max(position);
         let question: Question = serde_json::from_slice(question)
             .map_err(|error| format!("the question is not understood: {error}; try {EXAMPLE_QUESTION}"))?;
-        Ok(serde_json::to_vec(&self.ask(&question))?)
+        Ok(serde_json::to_vec(&self.ask(&question)?)?)
     }
 }

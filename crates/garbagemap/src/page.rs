@@ -2,7 +2,7 @@
 //! `heapam.c`), `src/backend/storage/page/bufpage.c`.
 
 use pgwal::rmgr::heap2::PruneChanges;
-use pgwal::{HeapPage, Lsn, OffsetNumber, TransactionId, Version};
+use pgwal::{HeapPage, Lsn, Malformed, OffsetNumber, TransactionId, Version};
 use smallvec::SmallVec;
 
 /// What is counted of a block. Tuples are line pointers in state normal.
@@ -48,6 +48,18 @@ pub(crate) enum Change {
     Insert,
     /// Also by an update: the old version goes.
     Delete,
+}
+
+/// Highest possible number of a line pointer: no more fit on a page.
+const MAX_OFFSET: u16 = 2042;
+
+/// Refuses what cannot be the number of a line pointer.
+pub(crate) fn check_offset(offset: OffsetNumber) -> Result<(), Malformed> {
+    if (1..=MAX_OFFSET).contains(&offset.get()) {
+        Ok(())
+    } else {
+        Err(Malformed::Invalid { field: "offnum", value: u64::from(offset.get()) })
+    }
 }
 
 /// A page whose line pointers are all known.
@@ -169,6 +181,13 @@ impl TrackedPage {
                 self.kill(pending.offset);
             }
         }
+    }
+
+    /// What the transaction did is not waited for any more. Returns whether it did anything here.
+    pub(crate) fn forget(&mut self, xid: TransactionId) -> bool {
+        let before = self.pending.len();
+        self.pending.retain(|pending| pending.xid != xid);
+        self.pending.len() < before
     }
 
     /// Line pointers were redirected, marked dead or freed (`heap_page_prune_execute`).

@@ -9,12 +9,19 @@ use crate::multixacts::MultiXacts;
 use crate::page::{Change, Item, Pending, TrackedPage};
 use crate::transactions::Transactions;
 
-/// Reads the page. What open transactions did on it is in the result's `pending`.
+/// What an image tells. What open transactions did on the page is in its `pending`.
+pub(crate) struct PageImage {
+    pub(crate) page: TrackedPage,
+    /// Why it does not tell all, if it does not.
+    pub(crate) inexact: Option<Inexact>,
+}
+
+/// Reads the page.
 pub(crate) fn read(
     page: &HeapPage<'_>,
     transactions: &Transactions,
     multixacts: &MultiXacts,
-) -> Result<(TrackedPage, Option<Inexact>), Malformed> {
+) -> Result<PageImage, Malformed> {
     let mut tracked = TrackedPage::with_upper(page.upper);
     let mut inexact = None;
     for (offset, item) in page.items() {
@@ -34,7 +41,7 @@ pub(crate) fn read(
             }
         }
     }
-    Ok((tracked, inexact))
+    Ok(PageImage { page: tracked, inexact })
 }
 
 #[derive(PartialEq, Eq)]

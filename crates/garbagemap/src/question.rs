@@ -21,6 +21,16 @@ pub enum Question {
     },
 }
 
+/// The answer would have more ranges than can be passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} ranges are more than {limit}: ask for larger ones (garbagemap.summary_size)", limit = TooManyRanges::LIMIT)]
+pub struct TooManyRanges(pub(crate) u32);
+
+impl TooManyRanges {
+    /// Most ranges of one answer.
+    pub const LIMIT: u32 = 1 << 18;
+}
+
 /// An answer of a garbage map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {

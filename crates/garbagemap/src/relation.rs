@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pgwal::{BlockNumber, Lsn};
+use pgwal::{BlockNumber, Lsn, TransactionId};
 
 use crate::block_range::{Block, BlockRange};
 use crate::inexact::Inexact;
@@ -39,7 +39,10 @@ pub(crate) struct Relation {
     /// Whether its creation was seen, so that all of it is known.
     pub(crate) complete: bool,
     /// The first cause that makes its numbers not exact.
-    pub(crate) inexact: Option<Inexact>,
+    inexact: Option<Inexact>,
+    /// Transactions of which blocks hold changes, and of which the log has not told whether they are open or ended
+    /// before the walk began.
+    unknown: Vec<TransactionId>,
     ranges: BTreeMap<u32, BlockRange>,
 }
 
@@ -99,6 +102,24 @@ impl Relation {
         self.inexact.get_or_insert(cause);
     }
 
+    /// How this transaction ended, or that it is open, is not known.
+    pub(crate) fn note_unknown(&mut self, xid: TransactionId) {
+        if !self.unknown.contains(&xid) {
+            self.unknown.push(xid);
+        }
+    }
+
+    /// It is known now.
+    pub(crate) fn forget_unknown(&mut self, xid: TransactionId) {
+        self.unknown.retain(|unknown| *unknown != xid);
+    }
+
+    /// Why the numbers are not exact, if they are not.
+    pub(crate) fn cause(&self, everywhere: Option<Inexact>) -> Option<Inexact> {
+        let unknown = || self.unknown.first().map(|xid| Inexact::UnknownTransaction(*xid));
+        self.inexact.or_else(unknown).or(everywhere)
+    }
+
     /// Totals. Blocks that were never told of are not counted as known: how many there are, only the file tells.
     pub(crate) fn summary(&self, everywhere: Option<Inexact>) -> RelationSummary {
         let all = self.range(0, u32::MAX);
@@ -112,7 +133,7 @@ impl Relation {
             redirects: all.summary.redirects,
             all_visible_blocks: u64::from(all.summary.all_visible),
             free_space: all.summary.free_space,
-            inexact: self.inexact.or(everywhere).map(|cause| cause.to_string()),
+            inexact: self.cause(everywhere).map(|cause| cause.to_string()),
         }
     }
 

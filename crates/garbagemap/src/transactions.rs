@@ -50,6 +50,9 @@ impl Ended {
 pub(crate) struct Transactions {
     ended: Ended,
     prepared: HashSet<TransactionId>,
+    /// Open transactions that have written something since the walk began.
+    seen: HashSet<TransactionId>,
+    last_seen: TransactionId,
     /// Blocks with changes of an open transaction. A block may stand here more than once.
     pending: HashMap<TransactionId, Vec<(RelFileLocator, BlockNumber)>>,
     /// All transactions from this one on began, and so end or are prepared, in the part of the log that is read.
@@ -74,6 +77,21 @@ impl Transactions {
         seen && self.started.is_some_and(|started| xid.precedes(started)) && !self.prepared.contains(&xid)
     }
 
+    /// A record of this transaction: it is open, unless the record itself ends it.
+    pub(crate) fn saw(&mut self, xid: TransactionId) {
+        if xid.is_normal() && xid != self.last_seen {
+            self.last_seen = xid;
+            self.seen.insert(xid);
+        }
+    }
+
+    /// Whether a transaction of which the end was not told is open for certain. Else it may as well have ended before
+    /// the walk began.
+    pub(crate) fn is_open(&self, xid: TransactionId) -> bool {
+        let began_since = self.horizon.is_some_and(|horizon| !xid.precedes(horizon));
+        began_since || self.seen.contains(&xid) || self.prepared.contains(&xid)
+    }
+
     /// The block waits for the end of this transaction.
     pub(crate) fn wait(&mut self, xid: TransactionId, relation: RelFileLocator, block: BlockNumber) {
         let blocks = self.pending.entry(xid).or_default();
@@ -84,6 +102,9 @@ impl Transactions {
             // Before it grows, see whether it must: a long transaction comes back to the same blocks.
             blocks.sort_unstable();
             blocks.dedup();
+            if blocks.len() > blocks.capacity() / 2 {
+                blocks.reserve(blocks.len());
+            }
         }
         blocks.push((relation, block));
     }
@@ -92,6 +113,8 @@ impl Transactions {
     pub(crate) fn end(&mut self, xid: TransactionId, committed: bool) -> Vec<(RelFileLocator, BlockNumber)> {
         self.ended.set(xid, committed);
         self.prepared.remove(&xid);
+        self.seen.remove(&xid);
+        self.last_seen = TransactionId::INVALID;
         self.pending.remove(&xid).unwrap_or_default()
     }
 
@@ -103,8 +126,11 @@ impl Transactions {
     /// The server started, or stopped in order: of all transactions before `next`, only prepared ones are open.
     /// Returns those that are lost, as far as blocks wait for them.
     pub(crate) fn restart(&mut self, next: TransactionId) -> Vec<TransactionId> {
-        self.started = Some(next);
+        if self.started.is_none_or(|started| started.precedes(next)) {
+            self.started = Some(next);
+        }
         self.horizon.get_or_insert(next);
+        self.seen.retain(|xid| !xid.precedes(next) || self.prepared.contains(xid));
         self.pending.keys().copied().filter(|xid| self.lost_in_restart(*xid)).collect()
     }
 

@@ -139,6 +139,12 @@ impl Reader {
         }
     }
 
+    /// What it was told of the log beforehand.
+    #[must_use]
+    pub const fn options(&self) -> &ReaderOptions {
+        &self.options
+    }
+
     /// The byte from which [`Reader::read`] wants to go on.
     #[must_use]
     pub const fn position(&self) -> Lsn {

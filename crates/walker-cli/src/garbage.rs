@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &GarbageArguments) -> Result<()> {
     });
     walk.startup();
     // What is known before damage is shown nevertheless: it is true for the position that is told with it.
-    let outcome = walk.run(Lsn::MAX).map_err(|error| WalInput::explain(error, &directory));
+    let outcome = walk.run().map_err(|error| WalInput::explain(error, &directory));
     if let Some(failure) = failure.borrow_mut().take() {
         bail!(failure);
     }

@@ -6,7 +6,10 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use pgwal::{LongPageHeader, Lsn, ReadError, Reader, ReaderOptions, Record, SegmentName, SegmentNo, TimelineId};
+use pgwal::{
+    LongPageHeader, Lsn, PageHeader, ReadError, Reader, ReaderOptions, Record, SegmentName, SegmentNo, TimelineId,
+    Version,
+};
 
 use crate::source::{Source, SourceError};
 
@@ -105,7 +108,7 @@ impl FileSource {
 
     /// The file of a segment, of the highest timeline that has one; `None` if the log ends before it.
     fn open_segment(&self, number: SegmentNo) -> Result<Option<(SegmentNo, PathBuf, File)>, SourceError> {
-        let segments = list(&self.directory, self.timeline)?;
+        let segments = self.segments()?;
         let start = number.start(self.segment_size);
         let Some(name) = segments.values().find(|name| name.start(self.segment_size) == start) else {
             let later = segments.values().any(|name| name.start(self.segment_size) > start);
@@ -119,6 +122,43 @@ impl FileSource {
         let path = self.directory.join(name.to_string());
         let file = File::open(&path).map_err(|cause| SourceError::Io { path: path.clone(), cause })?;
         Ok(Some((number, path, file)))
+    }
+
+    /// The segments that may hold what follows: none of a timeline that the log has already left.
+    fn segments(&self) -> Result<BTreeMap<String, SegmentName>, SourceError> {
+        let mut segments = list(&self.directory, self.timeline)?;
+        segments.retain(|_, name| self.reader.timeline().is_none_or(|timeline| name.timeline >= timeline));
+        Ok(segments)
+    }
+
+    /// Where the log seems to end: a promoted server goes on in a file of the same segment on its new timeline. Returns
+    /// whether there is one that was not open before.
+    fn reopen_on_later_timeline(&mut self) -> Result<bool, SourceError> {
+        let Some((number, path, _)) = &self.open else { return Ok(false) };
+        let (number, before) = (*number, path.clone());
+        let found = self.open_segment(number)?;
+        let later = found.as_ref().is_some_and(|(_, path, _)| *path > before);
+        if later {
+            self.open = found;
+            self.buffer.clear();
+        }
+        Ok(later)
+    }
+
+    /// Whether the log goes on behind the page that could not be read: then this is damage. If not, it is where a
+    /// server is still writing, or crashed while it did.
+    fn goes_on_behind(&self, error: &ReadError) -> Result<bool, SourceError> {
+        let block_size = self.reader.options().block_size;
+        let place = error.lsn.max(self.reader.position());
+        let page = place.floor(block_size).advanced(u64::from(block_size));
+        let Some((_, path, file)) = self.open_segment(SegmentNo::of(page, self.segment_size))? else {
+            return Ok(false);
+        };
+        let mut header = [0; PageHeader::SIZE];
+        let offset = u64::from(page.offset_in(self.segment_size));
+        let read = read_at(&file, &mut header, offset).map_err(|cause| SourceError::Io { path, cause })?;
+        let header = PageHeader::parse(header.get(..read).unwrap_or_default());
+        Ok(header.is_ok_and(|header| Version::from_page_magic(header.magic).is_some() && header.address == page))
     }
 
     fn damaged(&self, cause: ReadError) -> SourceError {
@@ -142,12 +182,18 @@ impl Source for FileSource {
                     let moved = self.reader.position() != before;
                     let read = self.fill()?;
                     if read == 0 || (fresh && !moved && read <= had) {
+                        if self.reopen_on_later_timeline()? {
+                            continue;
+                        }
                         return Ok(None);
                     }
                 }
                 Err(error) if fresh => {
                     self.buffer.clear();
-                    if error.is_end_of_wal() {
+                    if self.reopen_on_later_timeline()? {
+                        continue;
+                    }
+                    if error.is_end_of_wal() || !self.goes_on_behind(&error)? {
                         self.end_reason = Some(error);
                         return Ok(None);
                     }

@@ -91,15 +91,12 @@ impl<S: Source> Walk<S> {
         }
     }
 
-    /// Tells the plugins the source's next record, if there is one before `end`. Returns whether there was.
+    /// Tells the plugins the source's next record, if there is one. Returns whether there was.
     ///
     /// # Errors
     /// Those of the source; plugins keep what they have.
-    pub fn step(&mut self, end: Lsn) -> Result<bool, SourceError> {
+    pub fn step(&mut self) -> Result<bool, SourceError> {
         let Some(record) = self.source.next_record()? else { return Ok(false) };
-        if record.lsn >= end {
-            return Ok(false);
-        }
         for slot in &mut self.slots {
             slot.tell(&record, &mut self.on_failure);
             if is_checkpoint(&record) {
@@ -110,12 +107,12 @@ impl<S: Source> Walk<S> {
         Ok(true)
     }
 
-    /// Tells the plugins all that the source holds now before `end`.
+    /// Tells the plugins all that the source holds now.
     ///
     /// # Errors
     /// Those of the source.
-    pub fn run(&mut self, end: Lsn) -> Result<(), SourceError> {
-        while self.step(end)? {}
+    pub fn run(&mut self) -> Result<(), SourceError> {
+        while self.step()? {}
         Ok(())
     }
 
@@ -287,23 +284,16 @@ mod tests {
     #[test]
     fn each_plugin_hears_each_record_in_order() {
         let (mut walk, log, _) = walk(&[("a", None), ("b", None)]);
-        walk.run(Lsn::MAX).unwrap();
+        walk.run().unwrap();
         assert_eq!(*log.borrow(), ["a heap", "b heap", "a other", "b other", "a custom", "b custom"]);
         assert_eq!(walk.position(), Lsn::new(32));
-    }
-
-    #[test]
-    fn the_walk_stops_before_the_end() {
-        let (mut walk, log, _) = walk(&[("a", None)]);
-        walk.run(Lsn::new(16)).unwrap();
-        assert_eq!(*log.borrow(), ["a heap"]);
     }
 
     #[test]
     fn a_plugin_that_fails_or_panics_does_not_stop_the_others() {
         let (mut walk, log, failures) =
             walk(&[("fails", Some(RmgrId::BTREE)), ("panics", Some(RmgrId::HEAP)), ("lasts", None)]);
-        walk.run(Lsn::MAX).unwrap();
+        walk.run().unwrap();
         let lasting = log.borrow().iter().filter(|line| line.starts_with("lasts")).count();
         assert_eq!(lasting, 3);
         assert_eq!(

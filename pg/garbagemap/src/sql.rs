@@ -13,12 +13,14 @@ use crate::target::Target;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take at least.
+const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long `garbagemap_wait` sleeps between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-fn ask(question: &Question) -> Answer {
+fn ask(question: &Question, timeout: Duration) -> Answer {
     let question = serde_json::to_vec(question).unwrap_or_default();
-    let answer = pgxlog::ask("garbagemap", &question, TIMEOUT);
+    let answer = pgxlog::ask("garbagemap", &question, timeout);
     serde_json::from_slice(&answer)
         .unwrap_or_else(|error| pgrx::error!("the answer of plugin garbagemap is not understood: {error}"))
 }
@@ -76,7 +78,7 @@ fn summary(table: pg_sys::Oid) -> RelationAnswer {
         blocks_per_range: settings::summary_size(),
         total_blocks: target.blocks,
     };
-    let Answer::Relation(mut answer) = ask(&question) else {
+    let Answer::Relation(mut answer) = ask(&question, TIMEOUT) else {
         pgrx::error!("plugin garbagemap answered another question");
     };
     if !target.logged {
@@ -89,11 +91,11 @@ fn summary(table: pg_sys::Oid) -> RelationAnswer {
 /// The position in the log that the map has reached.
 #[pg_extern(sql = "", volatile)]
 fn garbagemap_lsn() -> PgLsn {
-    pg_lsn(position())
+    pg_lsn(position(TIMEOUT))
 }
 
-fn position() -> Lsn {
-    match ask(&Question::Position) {
+fn position(timeout: Duration) -> Lsn {
+    match ask(&Question::Position, timeout) {
         Answer::Position(position) => Lsn::new(position),
         Answer::Relation(_) => pgrx::error!("plugin garbagemap answered another question"),
     }
@@ -106,10 +108,12 @@ fn garbagemap_wait(target: PgLsn, timeout_ms: i32) -> bool {
     let deadline = Instant::now() + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     make_durable(target);
     loop {
-        if position() >= target {
+        // The walker may need a moment to answer even when there is no time left to wait.
+        let left = deadline.saturating_duration_since(Instant::now());
+        if position(left.max(LEAST_TIMEOUT)) >= target {
             return true;
         }
-        if Instant::now() >= deadline {
+        if left.is_zero() {
             return false;
         }
         let pause = i64::try_from(PAUSE.as_millis()).unwrap_or(1);

@@ -6,6 +6,11 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::{PgSqlErrorCode, PgTryBuilder};
 
+// pgrx has no binding of `src/include/utils/timeout.h`.
+unsafe extern "C-unwind" {
+    fn disable_all_timeouts(keep_indicators: bool);
+}
+
 /// Runs `call`; a PostgreSQL ERROR or a Rust panic in it becomes its text.
 ///
 /// A FATAL or PANIC still ends the process, and outside of a transaction nothing is released: see [`recover`].
@@ -58,21 +63,31 @@ pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: Option<&str
 /// Releases what an ERROR left behind in a background worker that goes on after it, as the worker's own error handler
 /// would: locks, pins, waits, files and a transaction, if one is open.
 ///
-/// Source: `src/backend/postmaster/walsummarizer.c`, `src/backend/postmaster/autovacuum.c`: the handlers of
-/// `sigsetjmp`.
+/// Sources: the handlers of `sigsetjmp` in `src/backend/postmaster/autovacuum.c` (the launcher, which may have a
+/// transaction), `src/backend/postmaster/walsummarizer.c` and `src/backend/tcop/postgres.c`.
 pub fn recover() {
-    // SAFETY: these are what PostgreSQL's own workers call, in this order, at their outermost level after an ERROR;
-    // interrupts are held meanwhile, as there. Nothing of the caller's is locked or pinned across this call.
+    // SAFETY: each of these is what PostgreSQL's own processes call at their outermost level after an ERROR, and does
+    // nothing if nothing of its kind is left; interrupts are held meanwhile, as there. Nothing of the caller's is
+    // locked or pinned across this call.
     unsafe {
         pg_sys::InterruptHoldoffCount += 1;
-        pg_sys::AbortOutOfAnyTransaction();
+        disable_all_timeouts(false);
+        pg_sys::QueryCancelPending = 0;
         pg_sys::LWLockReleaseAll();
         pg_sys::ConditionVariableCancelSleep();
+        *pg_sys::my_wait_event_info = 0;
+        #[cfg(feature = "pg18")]
+        pg_sys::pgaio_error_cleanup();
         pg_sys::UnlockBuffers();
+        if !pg_sys::MyReplicationSlot.is_null() {
+            pg_sys::ReplicationSlotRelease();
+        }
+        pg_sys::AbortOutOfAnyTransaction();
         if !pg_sys::AuxProcessResourceOwner.is_null() {
             pg_sys::ReleaseAuxProcessResources(false);
         }
         pg_sys::AtEOXact_Files(false);
+        pg_sys::AtEOXact_HashTables(false);
         pg_sys::InterruptHoldoffCount -= 1;
     }
 }

@@ -17,7 +17,7 @@ pub use ask::ask;
 pub use callbacks::{AnswerCallback, Callbacks, FlushCallback, PlainCallback, RecordCallback};
 pub use catch::{catch_error, raise, recover};
 pub use plugin::export_plugin;
-pub use record_view::{SERVER_VERSION, view};
+pub use record_view::{SERVER_VERSION, bytes, view};
 pub use xlog_reader::XLogReader;
 
 #[doc(hidden)]

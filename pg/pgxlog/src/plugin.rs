@@ -10,7 +10,7 @@ use walker_core::{Plugin, PluginError};
 
 use crate::callbacks::Callbacks;
 use crate::catch::{catch_panic, raise};
-use crate::record_view::view;
+use crate::record_view::{bytes, view};
 
 thread_local! {
     /// The one plugin of this shared library. A backend has one thread.
@@ -107,7 +107,7 @@ unsafe extern "C-unwind" fn answer_callback(
     answer: pg_sys::StringInfo,
 ) {
     // SAFETY: the worker gives so many bytes.
-    let question = unsafe { std::slice::from_raw_parts(question.cast::<u8>(), length) };
+    let question = unsafe { bytes(question, length) };
     let bytes = with_plugin(|plugin| plugin.answer(question, Lsn::new(position)));
     let length = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
     // SAFETY: the StringInfo is the worker's; its length is checked there against the limit of 1 GB.

@@ -16,11 +16,11 @@ pub const SERVER_VERSION: Version = if cfg!(feature = "pg15") {
     Version::V18
 };
 
-/// The bytes at `start`; none if there are none.
+/// The bytes at `start`; none if `start` is null or `length` zero.
 ///
 /// # Safety
 /// `start` is null or points to `length` bytes that live as long as `'a` and are not written to.
-unsafe fn bytes<'a>(start: *const std::ffi::c_char, length: usize) -> &'a [u8] {
+pub unsafe fn bytes<'a>(start: *const std::ffi::c_char, length: usize) -> &'a [u8] {
     if start.is_null() || length == 0 {
         return &[];
     }

@@ -93,7 +93,11 @@ impl XLogReader {
             return true;
         }
         // SAFETY: the reader is valid; a call that finds nothing may be repeated.
-        self.aligned = unsafe { pg_sys::XLogFindNextRecord(self.state, self.position.get()) } != 0;
+        let found = Lsn::new(unsafe { pg_sys::XLogFindNextRecord(self.state, self.position.get()) });
+        if found.is_valid() {
+            self.position = found;
+            self.aligned = true;
+        }
         self.aligned
     }
 

@@ -108,8 +108,12 @@ impl Plugin for CPlugin {
         }
         self.in_context(|| {
             for callback in callbacks.into_iter().flatten() {
-                // SAFETY: the reader holds this very record, and is not read from while the callback runs.
-                unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(self.reader)) };
+                // SAFETY: the reader holds this very record, and is not read from while the callback runs. A callback
+                // before this one may have left another context current, as the end of a transaction does.
+                unsafe {
+                    pg_sys::MemoryContextSwitchTo(self.context);
+                    pg_sys::ffi::pg_guard_ffi_boundary(|| callback(self.reader));
+                }
             }
         })
     }

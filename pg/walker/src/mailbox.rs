@@ -40,6 +40,8 @@ enum State {
 #[repr(C)]
 struct Slot {
     state: State,
+    /// Which question: the slot may hold another by the time an answer is there.
+    ticket: u64,
     asker: *mut pg_sys::Latch,
     asker_pid: c_int,
     name_length: usize,
@@ -55,6 +57,7 @@ struct Slot {
 struct Mailbox {
     worker: *mut pg_sys::Latch,
     worker_pid: c_int,
+    last_ticket: u64,
     slots: [Slot; SLOTS],
 }
 
@@ -167,15 +170,15 @@ pub(crate) fn answer_if_late(walk: &mut Walk<XLogReader>) {
 pub(crate) fn answer_all(walk: &mut Walk<XLogReader>) {
     for index in 0..SLOTS {
         let question = locked(|mailbox| mailbox.slots[index].question());
-        if let Some((plugin, question)) = question.flatten() {
+        if let Some((ticket, plugin, question)) = question.flatten() {
             let answer = walk.ask(&plugin, &question);
-            deliver(index, answer);
+            deliver(index, ticket, answer);
         }
     }
 }
 
 /// Puts the answer where the asker finds it.
-fn deliver(index: usize, answer: Result<Vec<u8>, PluginError>) {
+fn deliver(index: usize, ticket: u64, answer: Result<Vec<u8>, PluginError>) {
     let (state, bytes) = match answer {
         Ok(bytes) => (State::Answered, bytes),
         Err(error) => (State::Refused, error.to_string().into_bytes()),
@@ -188,7 +191,7 @@ fn deliver(index: usize, answer: Result<Vec<u8>, PluginError>) {
     });
     locked(|mailbox| {
         let slot = &mut mailbox.slots[index];
-        if slot.state == State::Asked {
+        if slot.state == State::Asked && slot.ticket == ticket {
             slot.state = if segment == 0 && !bytes.is_empty() { State::Refused } else { state };
             slot.segment = segment;
             slot.answer_length = if segment == 0 { 0 } else { bytes.len() };
@@ -220,11 +223,12 @@ fn release_segment(segment: pg_sys::dsm_handle) {
 }
 
 impl Slot {
-    /// Plugin and question, if there is one.
-    fn question(&self) -> Option<(String, Vec<u8>)> {
+    /// Ticket, plugin and question, if there is one.
+    fn question(&self) -> Option<(u64, String, Vec<u8>)> {
         let name = self.name.get(..self.name_length)?;
         let question = self.question.get(..self.question_length)?;
-        (self.state == State::Asked).then(|| (String::from_utf8_lossy(name).into_owned(), question.to_vec()))
+        let plugin = String::from_utf8_lossy(name).into_owned();
+        (self.state == State::Asked).then(|| (self.ticket, plugin, question.to_vec()))
     }
 
     fn wake(&self) {
@@ -271,8 +275,7 @@ pub unsafe extern "C-unwind" fn walker_ask(
     answer: pg_sys::StringInfo,
 ) {
     // SAFETY: promised by the caller.
-    let (plugin, question) =
-        unsafe { (CStr::from_ptr(plugin).to_bytes(), std::slice::from_raw_parts(question.cast::<u8>(), length)) };
+    let (plugin, question) = unsafe { (CStr::from_ptr(plugin).to_bytes(), pgxlog::bytes(question, length)) };
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     let bytes = ask(plugin, question, timeout);
     let length = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
@@ -303,7 +306,8 @@ pub(crate) fn ask(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> 
             State::Refused => {
                 let text = String::from_utf8_lossy(&read_segment(segment, length)).into_owned();
                 drop(asking);
-                pgrx::error!("{text}");
+                let lost = text.is_empty();
+                pgrx::error!("{}", if lost { "could not pass on the answer: see the server log" } else { &text });
             }
             State::Asked if pid != worker_pid => pgrx::error!("the walker stopped before it answered"),
             _ => {}
@@ -341,6 +345,8 @@ fn post(mailbox: &mut Mailbox, plugin: &[u8], question: &[u8]) -> Result<(Asking
     slot.name_length = plugin.len();
     slot.question[..question.len()].copy_from_slice(question);
     slot.question_length = question.len();
+    mailbox.last_ticket += 1;
+    slot.ticket = mailbox.last_ticket;
     slot.state = State::Asked;
     // SAFETY: the worker's latch, which it takes away before it goes.
     unsafe { pg_sys::SetLatch(mailbox.worker) };
@@ -356,7 +362,7 @@ fn read_segment(segment: pg_sys::dsm_handle, length: usize) -> Vec<u8> {
     unsafe {
         let mapped = pg_sys::dsm_attach(segment);
         if mapped.is_null() {
-            return Vec::new();
+            pgrx::error!("could not map the answer of the walker");
         }
         let bytes = std::slice::from_raw_parts(pg_sys::dsm_segment_address(mapped).cast::<u8>(), length).to_vec();
         pg_sys::dsm_detach(mapped);

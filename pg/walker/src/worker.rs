@@ -7,9 +7,13 @@ use std::ffi::{c_char, c_int};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_guard;
 use pgrx::pg_sys;
-use pgwal::Lsn;
 use pgxlog::{XLogReader, raise};
-use walker_core::{Plugin, Walk, parse_plugin_names};
+use walker_core::{Plugin, SourceError, Walk, parse_plugin_names};
+
+#[cfg(not(feature = "pg18"))]
+use pg_sys::pqsignal;
+#[cfg(feature = "pg18")]
+use pg_sys::pqsignal_be as pqsignal;
 
 use crate::c_plugin::CPlugin;
 use crate::{mailbox, settings};
@@ -49,6 +53,9 @@ pub(crate) fn register() {
     unsafe { pg_sys::RegisterBackgroundWorker(&mut worker) };
 }
 
+/// There is no query of the worker's that could be cancelled: else pg_cancel_backend would end it.
+unsafe extern "C-unwind" fn ignore(_signal: c_int) {}
+
 /// Copies a text into a C array, which is longer and zeroed.
 fn set<const LENGTH: usize>(array: &mut [c_char; LENGTH], text: &str) {
     for (target, byte) in array.iter_mut().zip(text.bytes()) {
@@ -63,8 +70,9 @@ pub extern "C-unwind" fn walker_main(_argument: pg_sys::Datum) {
     // SAFETY: what each background worker does first: handlers, then signals on, then a connection, here without a
     // database, since plugins see all of them.
     unsafe {
-        pg_sys::pqsignal(pg_sys::SIGHUP as c_int, Some(SignalHandlerForConfigReload));
-        pg_sys::pqsignal(pg_sys::SIGTERM as c_int, Some(SignalHandlerForShutdownRequest));
+        pqsignal(pg_sys::SIGHUP as c_int, Some(SignalHandlerForConfigReload));
+        pqsignal(pg_sys::SIGTERM as c_int, Some(SignalHandlerForShutdownRequest));
+        pqsignal(pg_sys::SIGINT as c_int, Some(ignore));
         pg_sys::BackgroundWorkerUnblockSignals();
         pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0);
     }
@@ -80,10 +88,14 @@ pub extern "C-unwind" fn walker_main(_argument: pg_sys::Datum) {
     let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     pgrx::log!("walker: walking over WAL from {start}, plugins: {names}");
 
-    run(&mut walk);
+    let outcome = run(&mut walk);
 
     let stopped = walk.position();
     walk.shutdown();
+    if let Err(error) = outcome {
+        // Ends this process; PostgreSQL starts another.
+        raise(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, format!("walker: {error}"), Some(HINT));
+    }
     pgrx::log!("walker: stopped at {stopped}");
     // A worker that exits with 0 is not started again; when the server stops, none is.
     // SAFETY: ends the process in order.
@@ -111,8 +123,8 @@ fn load_plugins(reader: &XLogReader) -> Vec<Box<dyn Plugin>> {
     plugins
 }
 
-/// Walks until the server or somebody else tells the worker to stop.
-fn run(walk: &mut Walk<XLogReader>) {
+/// Walks until the server or somebody else tells the worker to stop, or WAL cannot be read.
+fn run(walk: &mut Walk<XLogReader>) -> Result<(), SourceError> {
     let mut sleep = SHORTEST_SLEEP;
     // SAFETY: a flag that the signal handler sets.
     while unsafe { pg_sys::ShutdownRequestPending } == 0 {
@@ -124,7 +136,7 @@ fn run(walk: &mut Walk<XLogReader>) {
                 pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
             }
         }
-        let told = tell_batch(walk);
+        let told = tell_batch(walk)?;
         if told == BATCH {
             // There is more: a question waits for the end of it, so that its answer is not out of date.
             mailbox::answer_if_late(walk);
@@ -135,19 +147,17 @@ fn run(walk: &mut Walk<XLogReader>) {
         sleep = if told > 0 { SHORTEST_SLEEP } else { (sleep * 2).min(LONGEST_SLEEP) };
         wait(sleep);
     }
+    Ok(())
 }
 
 /// Tells the plugins up to [`BATCH`] records. Returns how many there were.
-fn tell_batch(walk: &mut Walk<XLogReader>) -> usize {
+fn tell_batch(walk: &mut Walk<XLogReader>) -> Result<usize, SourceError> {
     for told in 0..BATCH {
-        match walk.step(Lsn::MAX) {
-            Ok(true) => {}
-            Ok(false) => return told,
-            // Ends this process; PostgreSQL starts another.
-            Err(error) => raise(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, format!("walker: {error}"), Some(HINT)),
+        if !walk.step()? {
+            return Ok(told);
         }
     }
-    BATCH
+    Ok(BATCH)
 }
 
 fn wait(milliseconds: i64) {

@@ -7,6 +7,7 @@ use pgwal::{Block as BlockReference, Malformed, OffsetNumber, Record, RecordErro
 
 use super::{GarbageMap, PAGE_SIZE};
 use crate::block_range::Block;
+use crate::page::check_offset;
 
 /// A record without an image that does not tell what it puts on the page.
 const NO_TUPLE: Malformed = Malformed::Truncated { field: "tuple", wanted: 1, available: 0 };
@@ -38,7 +39,7 @@ impl GarbageMap {
                     self.clear_visibility(first, BOTH);
                 }
                 let at_once = delete.flags.contains(DeleteFlags::IS_SUPER);
-                self.delete(record, block, delete.offset, at_once);
+                self.delete(record, block, delete.offset, at_once)?;
             }
             Heap::Update(update) | Heap::HotUpdate(update) => self.update(record, needed(record, first)?, update)?,
             Heap::Lock(lock) => {
@@ -74,6 +75,7 @@ impl GarbageMap {
         if let Some(page) = self.page_to_change(record, block) {
             let mut tuples = tuples.iter();
             for offset in offsets {
+                check_offset(offset).map_err(|cause| record.error(cause))?;
                 let tuple = tuples.next().ok_or_else(|| record.error(NO_TUPLE))?;
                 let frozen = tuple.infomask & infomask::XMIN_FROZEN == infomask::XMIN_FROZEN;
                 page.insert(offset, tuple.length, (!frozen).then_some(record.xid));
@@ -92,14 +94,16 @@ impl GarbageMap {
         block: &BlockReference<'_>,
         offset: OffsetNumber,
         at_once: bool,
-    ) {
-        let Some(page) = self.page_to_change(record, block) else { return };
+    ) -> Result<(), RecordError> {
+        check_offset(offset).map_err(|cause| record.error(cause))?;
+        let Some(page) = self.page_to_change(record, block) else { return Ok(()) };
         if at_once {
             page.kill(offset);
         } else {
             page.delete(offset, record.xid);
             self.transactions.wait(record.xid, block.relation, block.number);
         }
+        Ok(())
     }
 
     pub(super) fn update(
@@ -120,13 +124,16 @@ impl GarbageMap {
             // One page, one image.
             if let Some(page) = self.page_to_change(record, new_block) {
                 let tuple = tuple.ok_or_else(|| record.error(NO_TUPLE))?;
+                for offset in [update.old_offset, update.new_offset] {
+                    check_offset(offset).map_err(|cause| record.error(cause))?;
+                }
                 page.delete(update.old_offset, record.xid);
                 page.insert(update.new_offset, tuple.length, Some(record.xid));
                 self.transactions.wait(record.xid, new_block.relation, new_block.number);
             }
             return Ok(());
         }
-        self.delete(record, old_block, update.old_offset, false);
+        self.delete(record, old_block, update.old_offset, false)?;
         self.add_tuples(record, new_block, std::iter::once(update.new_offset), tuple.as_slice())
     }
 
@@ -137,6 +144,10 @@ impl GarbageMap {
                 if let Some(page) = self.page_to_change(record, block)
                     && let Some(changes) = &prune.changes
                 {
+                    let redirected = changes.redirected.pairs().map(|(from, _)| from);
+                    for offset in redirected.chain(changes.dead.iter()).chain(changes.unused.iter()) {
+                        check_offset(offset).map_err(|cause| record.error(cause))?;
+                    }
                     page.prune(changes, PAGE_SIZE, record.version);
                 }
             }

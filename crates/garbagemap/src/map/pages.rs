@@ -6,7 +6,7 @@ use super::{GarbageMap, PAGE_SIZE};
 use crate::block_range::Block;
 use crate::inexact::Inexact;
 use crate::page::TrackedPage;
-use crate::page_image;
+use crate::page_image::{self, PageImage};
 
 /// A page image could not be turned into a page.
 struct NotUnderstood;
@@ -56,12 +56,15 @@ impl GarbageMap {
     pub(super) fn take_image(&mut self, record: &Record<'_>, block: &BlockReference<'_>, image: &Image<'_>) {
         match self.read_image(image) {
             Ok(None) => {}
-            Ok(Some((mut page, inexact))) => {
+            Ok(Some(PageImage { mut page, inexact })) => {
                 page.last_lsn = record.end;
+                let relation = self.relations.entry(block.relation).or_default();
                 for pending in &page.pending {
                     self.transactions.wait(pending.xid, block.relation, block.number);
+                    if !self.transactions.is_open(pending.xid) {
+                        relation.note_unknown(pending.xid);
+                    }
                 }
-                let relation = self.relation(block.relation);
                 relation.set_block(block.number, Block::Tracked(Box::new(page)));
                 if let Some(cause) = inexact {
                     relation.note(cause);
@@ -76,7 +79,7 @@ impl GarbageMap {
     }
 
     /// `None` for a page with special space: that of an index or a sequence.
-    fn read_image(&mut self, image: &Image<'_>) -> Result<Option<(TrackedPage, Option<Inexact>)>, NotUnderstood> {
+    fn read_image(&mut self, image: &Image<'_>) -> Result<Option<PageImage>, NotUnderstood> {
         image.restore(&mut self.page).map_err(|_| NotUnderstood)?;
         let page = HeapPage::parse(&self.page).map_err(|_| NotUnderstood)?;
         if page.has_special_space() {
@@ -91,7 +94,7 @@ impl GarbageMap {
         if block.fork != Fork::MAIN {
             return;
         }
-        let Ok(Some((after, _))) = self.read_image(&image) else { return };
+        let Ok(Some(PageImage { page: after, .. })) = self.read_image(&image) else { return };
         let Some(relation) = self.relations.get_mut(&block.relation) else { return };
         if let Some(Block::Tracked(page)) = relation.block(block.number) {
             let same = page.same_items(&after) && page.counts().dead_tuples == after.counts().dead_tuples;

@@ -33,9 +33,9 @@ impl GarbageMap {
 
     pub(super) fn end_transaction(&mut self, xid: TransactionId, committed: bool) {
         for (locator, number) in self.transactions.end(xid, committed) {
-            if let Some(relation) = self.relations.get_mut(&locator)
-                && let Some(Block::Tracked(page)) = relation.block(number)
-            {
+            let Some(relation) = self.relations.get_mut(&locator) else { continue };
+            relation.forget_unknown(xid);
+            if let Some(Block::Tracked(page)) = relation.block(number) {
                 page.finish(xid, committed);
             }
         }
@@ -43,6 +43,7 @@ impl GarbageMap {
 
     pub(super) fn apply_standby(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
         if let Standby::RunningXacts(running) = Standby::parse(record)? {
+            self.running_told = record.lsn;
             for xid in self.transactions.running(running.oldest_running_xid, running.next_xid) {
                 self.give_up_transaction(xid);
             }
@@ -52,8 +53,13 @@ impl GarbageMap {
 
     /// The transaction ended before the walk began: whether it committed is not in the log.
     pub(super) fn give_up_transaction(&mut self, xid: TransactionId) {
-        for (locator, _) in self.transactions.give_up(xid) {
-            if let Some(relation) = self.relations.get_mut(&locator) {
+        for (locator, number) in self.transactions.give_up(xid) {
+            let Some(relation) = self.relations.get_mut(&locator) else { continue };
+            relation.forget_unknown(xid);
+            // A later image may have told meanwhile.
+            if let Some(Block::Tracked(page)) = relation.block(number)
+                && page.forget(xid)
+            {
                 relation.note(Inexact::UnknownTransaction(xid));
             }
         }
@@ -66,9 +72,19 @@ impl GarbageMap {
                 self.end_lost_transactions(checkpoint.next_xid());
                 self.checkpoint(&checkpoint);
             }
-            Xlog::CheckpointOnline(checkpoint) => self.checkpoint(&checkpoint),
+            Xlog::CheckpointOnline(checkpoint) => {
+                // With another wal_level the checkpoint would have told the running transactions on its way.
+                let whole = self.first.is_some_and(|first| first <= checkpoint.redo);
+                if whole && self.running_told < checkpoint.redo {
+                    self.set_wal_level_minimal(true);
+                }
+                self.checkpoint(&checkpoint);
+            }
             Xlog::EndOfRecovery(_) => self.end_of_recovery(),
-            Xlog::FullPageWrites(on) => self.full_page_writes = on,
+            Xlog::FullPageWrites(on) => {
+                self.full_page_writes = on;
+                self.full_page_writes_changed = record.lsn;
+            }
             Xlog::ParameterChange(change) => self.set_wal_level_minimal(change.wal_level == 0),
             _ => {}
         }
@@ -76,7 +92,10 @@ impl GarbageMap {
     }
 
     pub(super) fn checkpoint(&mut self, checkpoint: &Checkpoint) {
-        self.full_page_writes = checkpoint.full_page_writes;
+        // The checkpoint tells what was set when it began; it may have changed since.
+        if self.full_page_writes_changed < checkpoint.redo {
+            self.full_page_writes = checkpoint.full_page_writes;
+        }
         if checkpoint.wal_level == Some(0) {
             self.set_wal_level_minimal(true);
         }
