@@ -219,6 +219,10 @@ fn the_worker_answers_signals() -> Result<()> {
     load(&cluster)?;
     ask(&cluster, "record_count")?;
     assert_eq!(cluster.background_workers("walker")?, worker);
+    // SIGINT: there is nothing to cancel.
+    cluster.psql("postgres", "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'walker'")?;
+    ask(&cluster, "record_count")?;
+    assert_eq!(cluster.background_workers("walker")?, worker);
     // SIGTERM: it stops in order, and PostgreSQL starts another.
     let mark = cluster.log_mark()?;
     cluster.kill_background_worker("walker", Signal::TERM)?;

@@ -9,6 +9,9 @@ mod pages;
 mod storage;
 mod transactions;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use pgwal::rmgr::multixact::MultiXact;
