@@ -167,7 +167,7 @@ impl Cluster {
         let mark = self.log_mark()?;
         let Some(postmaster) = &mut self.postmaster else { return Ok(()) };
         if postmaster.try_wait()?.is_none() {
-            process::send(postmaster.id(), mode.signal())?;
+            process::send_signal(postmaster.id(), mode.signal())?;
         }
         let ended = poll(STOP_TIMEOUT, || Ok(postmaster.try_wait()?))?;
         if ended.is_some() {
@@ -201,12 +201,12 @@ impl Cluster {
     pub fn crash(&mut self) -> Result<()> {
         let mut postmaster = self.postmaster.take().context("the server does not run")?;
         // A postmaster that stands still has no more children than are seen here.
-        process::send(postmaster.id(), Signal::STOP)?;
+        process::send_signal(postmaster.id(), Signal::STOP)?;
         poll(ORPHAN_TIMEOUT, || Ok(process::stands_still(postmaster.id()).then_some(())))?;
         let children = Process::children_of(postmaster.id());
         let all = children.iter().flatten().cloned().chain(Process::alive(postmaster.id()));
         self.left_behind.extend(all.flat_map(|process| process.shared_memory()));
-        process::send(postmaster.id(), Signal::KILL)?;
+        process::send_signal(postmaster.id(), Signal::KILL)?;
         postmaster.wait()?;
         let children = children?;
         let gone = poll(ORPHAN_TIMEOUT, || Ok((!children.iter().any(Process::is_alive)).then_some(())))?;
@@ -224,7 +224,7 @@ impl Cluster {
     pub fn reload(&self) -> Result<()> {
         let loaded = "SELECT extract(epoch FROM pg_conf_load_time())";
         let before = self.psql("postgres", loaded)?;
-        process::send(self.postmaster_id()?, Signal::HUP)?;
+        process::send_signal(self.postmaster_id()?, Signal::HUP)?;
         poll(STOP_TIMEOUT, || Ok((self.psql("postgres", loaded)? != before).then_some(())))?
             .context("the server does not read its configuration again")
     }
@@ -267,7 +267,7 @@ impl Cluster {
         let ids = self.background_workers(backend_type)?;
         ensure!(!ids.is_empty(), "pg_stat_activity shows no \"{backend_type}\"");
         for &id in &ids {
-            process::send(id, signal)?;
+            process::send_signal(id, signal)?;
         }
         Ok(ids)
     }

@@ -49,5 +49,6 @@ pub use installation::{
 pub use log::LogMark;
 pub use poll::poll;
 pub use private_copy::install_file;
+pub use process::send_signal;
 pub use rustix::process::Signal;
 pub use session::Session;

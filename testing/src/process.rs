@@ -53,8 +53,11 @@ impl Process {
     }
 }
 
-/// Sends `signal` to the process of that id.
-pub(crate) fn send(id: u32, signal: Signal) -> Result<()> {
+/// Sends a signal to the process of that id.
+///
+/// # Errors
+/// If there is no such process or it may not be sent to.
+pub fn send_signal(id: u32, signal: Signal) -> Result<()> {
     let pid = i32::try_from(id).ok().and_then(Pid::from_raw).with_context(|| format!("no process id: {id}"))?;
     kill_process(pid, signal).with_context(|| format!("cannot send {signal:?} to process {id}"))
 }
@@ -107,7 +110,7 @@ mod tests {
         let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let process = Process::alive(child.id()).unwrap();
         assert!(Process::children_of(std::process::id()).unwrap().contains(&process));
-        send(child.id(), Signal::KILL).unwrap();
+        send_signal(child.id(), Signal::KILL).unwrap();
         let gone = crate::poll::poll(std::time::Duration::from_secs(10), || Ok((!process.is_alive()).then_some(())));
         assert_eq!(gone.unwrap(), Some(()));
         child.wait().unwrap();

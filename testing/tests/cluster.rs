@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use walker_testing::{Cluster, Installation, Mode, Signal, plugins, poll, temporary_directory};
+use walker_testing::{Cluster, Installation, Mode, Signal, plugins, poll, send_signal, temporary_directory};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -63,7 +63,7 @@ fn a_kept_cluster_runs_on() -> Result<()> {
     let connection = cluster.connection_string("postgres");
     let directory = cluster.keep();
     let output = std::process::Command::new(psql).args(["-XAtc", "SELECT 1", "-d", &connection]).output()?;
-    std::process::Command::new("kill").args(["-QUIT", &postmaster.to_string()]).status()?;
+    send_signal(postmaster, Signal::QUIT)?;
     let stopped = poll(TIMEOUT, || Ok((!fs::exists(directory.join("data/postmaster.pid"))?).then_some(())))?;
     assert!(stopped.is_some());
     fs::remove_dir_all(directory)?;
@@ -77,7 +77,7 @@ fn a_server_that_ended_by_itself_can_be_started_again() -> Result<()> {
     cluster.stop(Mode::Fast)?;
     cluster.start()?;
     assert!(cluster.start().unwrap_err().to_string().contains("runs already"));
-    std::process::Command::new("kill").args(["-QUIT", &cluster.postmaster_id()?.to_string()]).status()?;
+    send_signal(cluster.postmaster_id()?, Signal::QUIT)?;
     assert!(poll(TIMEOUT, || Ok((!cluster.is_running()).then_some(())))?.is_some());
     cluster.start()?;
     assert_eq!(cluster.psql("postgres", "SELECT 1")?, "1");
