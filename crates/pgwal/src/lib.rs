@@ -22,12 +22,13 @@
 //!
 //! Sources in PostgreSQL: `src/include/access/xlogrecord.h`, `src/include/access/xlog_internal.h`,
 //! `src/backend/access/transam/xlogreader.c`.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)
 )]
 
+mod crc32c;
 mod cursor;
 mod describe;
 mod error;
@@ -36,6 +37,7 @@ mod ids;
 mod image;
 mod lsn;
 mod page;
+mod raw_record;
 mod reader;
 mod record;
 pub mod rmgr;
@@ -51,6 +53,7 @@ pub use ids::{BlockNumber, Fork, MultiXactId, OffsetNumber, Oid, OriginId, RelFi
 pub use image::{Compression, Image, ImageError};
 pub use lsn::{Lsn, ParseLsnError};
 pub use page::{LongPageHeader, PageFlags, PageHeader};
+pub use raw_record::RawRecord;
 pub use reader::{Located, Reader, ReaderOptions};
 pub use record::{Block, BlockFlags, Record, RecordHeader};
 pub use rmgr::RmgrId;

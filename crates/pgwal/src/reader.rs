@@ -14,10 +14,12 @@
 
 use std::ops::Range;
 
+use crate::crc32c::checksum;
 use crate::error::{ReadError, ReadErrorKind};
 use crate::ids::TimelineId;
 use crate::lsn::Lsn;
 use crate::page::{LongPageHeader, PageFlags, PageHeader};
+use crate::raw_record::RawRecord;
 use crate::record::{Record, RecordHeader};
 use crate::rmgr::{self, RmgrId};
 use crate::version::Version;
@@ -70,6 +72,8 @@ pub struct Located {
     pub start: Lsn,
     /// Where the next one may begin.
     pub end: Lsn,
+    /// Its fixed part.
+    pub header: RecordHeader,
     /// Where it is in the bytes that were given, unless it was put together from several pages.
     place: Option<Range<usize>>,
 }
@@ -80,6 +84,8 @@ pub struct Reader {
     options: ReaderOptions,
     /// The byte that is wanted next.
     position: Lsn,
+    /// End of the page that holds the position, if a record begins there behind the page's header; invalid else.
+    page_end: Lsn,
     state: State,
     /// Records that begin before are read, but not given out.
     skip_before: Lsn,
@@ -105,9 +111,10 @@ enum State {
     Continue { start: Lsn, total_len: u32 },
 }
 
-/// A whole record was found.
+/// A whole record was found and is right.
 struct Found {
     start: Lsn,
+    header: RecordHeader,
     /// Where in the given bytes, if not in `partial`.
     place: Option<Range<usize>>,
 }
@@ -128,6 +135,7 @@ impl Reader {
     fn at(lsn: Lsn, state: State, options: ReaderOptions) -> Self {
         Self {
             position: lsn.floor(options.block_size),
+            page_end: Lsn::INVALID,
             options,
             state,
             skip_before: lsn,
@@ -190,7 +198,37 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Reader::read`].
+    #[inline]
     pub fn locate(&mut self, input: &[u8]) -> Result<Option<Located>, ReadError> {
+        match self.locate_within_page(input) {
+            Some(located) => Ok(Some(located)),
+            None => self.locate_anywhere(input),
+        }
+    }
+
+    /// What nearly all records are: whole within one page, and without fault. All else is left to
+    /// [`Reader::locate_anywhere`].
+    #[inline]
+    fn locate_within_page(&mut self, input: &[u8]) -> Option<Located> {
+        let start = self.position;
+        let room = self.page_end.since(start);
+        let header = RecordHeader::from_bytes(input.first_chunk()?);
+        let length = u64::from(header.total_len);
+        let bytes = input.get(..usize::try_from(length).ok()?)?;
+        let linked = self.previous == Some(header.prev);
+        let switch = header.rmgr == RmgrId::XLOG && header.info & 0xF0 == rmgr::xlog::SWITCH;
+        if length > room || switch || !linked || !header.rmgr.is_valid() || start < self.skip_before {
+            return None;
+        }
+        if self.options.verify_checksums {
+            verify_checksum(&header, bytes).ok()?;
+        }
+        self.position = start.advanced(max_align(length));
+        self.previous = Some(start);
+        Some(Located { start, end: self.position, header, place: Some(0..bytes.len()) })
+    }
+
+    fn locate_anywhere(&mut self, input: &[u8]) -> Result<Option<Located>, ReadError> {
         let begin = self.position;
         loop {
             let used = usize::try_from(self.position.since(begin)).unwrap_or(usize::MAX);
@@ -198,8 +236,8 @@ impl Reader {
             let Some(found) = self.advance(input.get(used..).unwrap_or_default())? else { return Ok(None) };
             if found.start >= self.skip_before {
                 let moved = |place: Range<usize>| place.start.saturating_add(used)..place.end.saturating_add(used);
-                let (start, end) = (found.start, self.position);
-                return Ok(Some(Located { start, end, place: found.place.map(moved) }));
+                let (start, end, header) = (found.start, self.position, found.header);
+                return Ok(Some(Located { start, end, header, place: found.place.map(moved) }));
             }
         }
     }
@@ -209,13 +247,25 @@ impl Reader {
     /// # Errors
     /// [`ReadErrorKind::Content`] if the headers inside of the record contradict each other.
     pub fn decode<'a>(&'a self, located: &Located, input: &'a [u8]) -> Result<Record<'a>, ReadError> {
+        self.raw(located, input).decode()
+    }
+
+    /// The record that [`Reader::locate`] found last, in the same `input`, without decoding it.
+    #[inline]
+    #[must_use]
+    pub fn raw<'a>(&'a self, located: &Located, input: &'a [u8]) -> RawRecord<'a> {
         let bytes = match &located.place {
             Some(place) => input.get(place.clone()).unwrap_or_default(),
             None => &self.partial,
         };
-        let version = self.version.unwrap_or(Version::V15);
-        Record::decode(bytes, located.start, located.end, version, self.options.data_page_size)
-            .map_err(|cause| ReadError { lsn: located.start, kind: cause.into() })
+        RawRecord {
+            lsn: located.start,
+            end: located.end,
+            header: located.header,
+            version: self.version.unwrap_or(Version::V15),
+            bytes,
+            data_page_size: self.options.data_page_size,
+        }
     }
 
     /// Finds the next whole record and moves the position behind it; `None` if `input` does not suffice.
@@ -234,10 +284,7 @@ impl Reader {
             match progress {
                 Progress::Moved => {}
                 Progress::Starved => return Ok(None),
-                Progress::Found(found) => {
-                    self.check(&found, input)?;
-                    return Ok(Some(found));
-                }
+                Progress::Found { start, place } => return self.check(start, place, input).map(Some),
             }
         }
     }
@@ -289,6 +336,7 @@ impl Reader {
             State::Continue { start, total_len } => {
                 if header.flags.contains(PageFlags::FIRST_IS_OVERWRITE) {
                     self.overwritten = Some(start);
+                    self.page_end = Lsn::INVALID;
                     self.partial.clear();
                     self.state = State::Record;
                     return Ok(Progress::Moved);
@@ -318,11 +366,13 @@ impl Reader {
                     self.position = page.advanced(block_size as u64);
                 } else {
                     self.position = behind(remaining);
+                    self.page_end = page.advanced(block_size as u64);
                     self.state = State::Record;
-                    return Ok(Progress::Found(Found { start, place: None }));
+                    return Ok(Progress::Found { start, place: None });
                 }
             }
         }
+        self.page_end = page.advanced(block_size as u64);
         Ok(Progress::Moved)
     }
 
@@ -342,22 +392,24 @@ impl Reader {
         }
         if total_len > room {
             self.partial.clear();
+            // A large record must not keep its memory for good.
+            self.partial.shrink_to(1024 * 1024);
             self.partial.extend_from_slice(bytes);
             self.state = State::Continue { start, total_len };
+            self.page_end = Lsn::INVALID;
             self.position = start.advanced(u64::from(room));
             return Ok(Progress::Moved);
         }
         self.position = start.advanced(max_align(u64::from(total_len)));
-        Ok(Progress::Found(Found { start, place: Some(used..used.saturating_add(here)) }))
+        Ok(Progress::Found { start, place: Some(used..used.saturating_add(here)) })
     }
 
     /// Verifies the checksum of a whole record; if it fits, the record counts as read.
-    fn check(&mut self, found: &Found, input: &[u8]) -> Result<(), ReadError> {
-        let bytes = match &found.place {
+    fn check(&mut self, start: Lsn, place: Option<Range<usize>>, input: &[u8]) -> Result<Found, ReadError> {
+        let bytes = match &place {
             Some(place) => input.get(place.clone()).unwrap_or_default(),
             None => &self.partial,
         };
-        let start = found.start;
         let valid = RecordHeader::parse(bytes).map_err(ReadErrorKind::from).and_then(|header| {
             if self.options.verify_checksums {
                 verify_checksum(&header, bytes)?;
@@ -371,12 +423,12 @@ impl Reader {
                     self.position = self.position.ceil(self.options.segment_size);
                 }
                 self.previous = Some(start);
-                self.partial.shrink_to(1024 * 1024);
-                Ok(())
+                Ok(Found { start, header, place })
             }
             Err(kind) => {
                 // Be able to try again: from the record's page on, where its beginning is found anew.
                 self.position = start.floor(self.options.block_size);
+                self.page_end = Lsn::INVALID;
                 self.skip_before = self.skip_before.max(start);
                 self.state = State::Begin(start);
                 Err(ReadError { lsn: start, kind })
@@ -444,14 +496,15 @@ enum Progress {
     Moved,
     /// More bytes are needed.
     Starved,
-    /// A whole record lies before the position.
-    Found(Found),
+    /// A whole record lies before the position, at this place of the given bytes, or put together.
+    Found { start: Lsn, place: Option<Range<usize>> },
 }
 
 /// CRC-32C over what follows the header, then over the header up to the checksum itself.
+#[inline]
 fn verify_checksum(header: &RecordHeader, bytes: &[u8]) -> Result<(), ReadErrorKind> {
-    let body = crc32c::crc32c(bytes.get(RecordHeader::SIZE..).unwrap_or_default());
-    let computed = crc32c::crc32c_append(body, bytes.get(..RecordHeader::CRC_OFFSET).unwrap_or_default());
+    let (begin, body) = bytes.split_at_checked(RecordHeader::SIZE).unwrap_or_default();
+    let computed = checksum(begin.get(..RecordHeader::CRC_OFFSET).unwrap_or_default(), body);
     if computed == header.crc { Ok(()) } else { Err(ReadErrorKind::Checksum { found: header.crc, computed }) }
 }
 

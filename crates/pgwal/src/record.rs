@@ -39,15 +39,29 @@ impl RecordHeader {
     /// # Errors
     /// [`Malformed::Truncated`] if there are fewer than [`RecordHeader::SIZE`] bytes.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut cursor = Cursor::new(bytes);
-        let total_len = cursor.u32("xl_tot_len")?;
-        let xid = TransactionId::new(cursor.u32("xl_xid")?);
-        let prev = Lsn::new(cursor.u64("xl_prev")?);
-        let info = cursor.u8("xl_info")?;
-        let rmgr = RmgrId::new(cursor.u8("xl_rmid")?);
-        cursor.skip("padding", 2)?;
-        let crc = cursor.u32("xl_crc")?;
-        Ok(Self { total_len, xid, prev, info, rmgr, crc })
+        let header: [u8; Self::SIZE] = Cursor::new(bytes).array("XLogRecord")?;
+        Ok(Self::from_bytes(&header))
+    }
+
+    /// The resource manager's part of the info byte (`~XLR_INFO_MASK`).
+    #[must_use]
+    pub const fn rmgr_info(&self) -> u8 {
+        self.info & 0xF0
+    }
+
+    /// Takes one apart.
+    #[inline]
+    pub(crate) fn from_bytes(header: &[u8; Self::SIZE]) -> Self {
+        let [l0, l1, l2, l3, x0, x1, x2, x3, p0, p1, p2, p3, p4, p5, p6, p7, info, rmgr, _, _, c0, c1, c2, c3] =
+            *header;
+        Self {
+            total_len: u32::from_le_bytes([l0, l1, l2, l3]),
+            xid: TransactionId::new(u32::from_le_bytes([x0, x1, x2, x3])),
+            prev: Lsn::new(u64::from_le_bytes([p0, p1, p2, p3, p4, p5, p6, p7])),
+            info,
+            rmgr: RmgrId::new(rmgr),
+            crc: u32::from_le_bytes([c0, c1, c2, c3]),
+        }
     }
 }
 
@@ -87,7 +101,7 @@ pub struct Block<'a> {
 
 impl<'a> Block<'a> {
     /// Highest possible [`Block::id`] (`XLR_MAX_BLOCK_ID`).
-    pub const MAX_ID: u8 = 32;
+    pub const MAX_ID: u8 = MAX_BLOCK_ID;
 
     /// The image that redo takes as the page's new content, if there is one.
     #[must_use]
@@ -134,10 +148,12 @@ pub struct Record<'a> {
 }
 
 /// `XLR_BLOCK_ID_DATA_SHORT`, `_LONG`, `_ORIGIN`, `_TOPLEVEL_XID`.
-const DATA_SHORT: u8 = 255;
-const DATA_LONG: u8 = 254;
-const ORIGIN: u8 = 253;
-const TOPLEVEL_XID: u8 = 252;
+pub(crate) const DATA_SHORT: u8 = 255;
+pub(crate) const DATA_LONG: u8 = 254;
+pub(crate) const ORIGIN: u8 = 253;
+pub(crate) const TOPLEVEL_XID: u8 = 252;
+/// `XLR_MAX_BLOCK_ID`.
+pub(crate) const MAX_BLOCK_ID: u8 = 32;
 
 /// A block reference whose data and image are still to be cut out of the rest of the record.
 struct PendingBlock {

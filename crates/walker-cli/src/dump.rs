@@ -26,10 +26,12 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
     }
     let mut selection = Selection::new(&arguments.filter);
     let mut line = String::new();
+    let directory = input.directory().to_owned();
     while let Some(record) = input.next()? {
-        if !selection.takes(&record) {
+        if !selection.takes(&record.header) {
             continue;
         }
+        let record = record.decode().map_err(|error| WalInput::explain_content(error, &directory))?;
         line.clear();
         // Writing to a String does not fail.
         let _ = write_record(&mut line, &record, arguments.bkp_details);

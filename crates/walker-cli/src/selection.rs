@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use pgwal::{Record, RmgrId};
+use pgwal::{RecordHeader, RmgrId};
 
 use crate::arguments::FilterArguments;
 
@@ -52,7 +52,8 @@ impl<'a> Selection<'a> {
     }
 
     /// Whether this record is wanted; if so, it counts towards the limit.
-    pub(crate) fn takes(&mut self, record: &Record<'_>) -> bool {
+    #[inline]
+    pub(crate) fn takes(&mut self, record: &RecordHeader) -> bool {
         let FilterArguments { rmgrs, xid, .. } = self.filter;
         let wanted = (rmgrs.is_empty() || rmgrs.contains(&RmgrChoice::Rmgr(record.rmgr)))
             && xid.is_none_or(|xid| xid == record.xid.get());

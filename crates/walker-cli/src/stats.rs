@@ -3,12 +3,11 @@
 //! Mirrors `XLogDumpDisplayStats` (`src/bin/pg_waldump/pg_waldump.c`) and `XLogRecStoreStats`
 //! (`src/backend/access/transam/xlogstats.c`).
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::ops::AddAssign;
 
 use anyhow::Result;
-use pgwal::{Lsn, Record, RmgrId, Version};
+use pgwal::{Lsn, RecordHeader, RmgrId, Version};
 use serde::Serialize;
 
 use crate::arguments::{FilterArguments, Format, StatsArguments};
@@ -44,9 +43,12 @@ pub(crate) fn run(arguments: &StatsArguments) -> Result<()> {
 /// Counts the records that are wanted, up to the end or the limit.
 fn count(input: &mut WalInput, filter: &FilterArguments, statistics: &mut Statistics) -> Result<()> {
     let mut selection = Selection::new(filter);
+    let directory = input.directory().to_owned();
     while let Some(record) = input.next()? {
-        if selection.takes(&record) {
-            statistics.count(&record);
+        if selection.takes(&record.header) {
+            let images = record.image_len().map_err(|error| WalInput::explain_content(error, &directory))?;
+            statistics.count(&record.header, images);
+            (statistics.end, statistics.version) = (record.end, record.version);
             if selection.is_full() {
                 return Ok(());
             }
@@ -124,41 +126,47 @@ struct Statistics {
     /// End of the last record; invalid before the first.
     end: Lsn,
     version: Version,
-    counts: BTreeMap<(RmgrId, u8), Counts>,
+    /// By resource manager and operation, sixteen of each: see [`place`].
+    counts: Vec<Counts>,
+}
+
+/// Where the counts of an operation are kept.
+#[inline]
+fn place(rmgr: RmgrId, operation: u8) -> usize {
+    usize::from(rmgr.get()) << 4 | usize::from(operation >> 4)
 }
 
 impl Statistics {
     fn new(start: Lsn) -> Self {
-        Self { start, end: Lsn::INVALID, version: Version::V15, counts: BTreeMap::new() }
+        Self { start, end: Lsn::INVALID, version: Version::V15, counts: vec![Counts::default(); 256 << 4] }
     }
 
-    fn count(&mut self, record: &Record<'_>) {
-        let mut operation = record.rmgr_info();
-        if record.rmgr == RmgrId::TRANSACTION {
+    #[inline]
+    fn count(&mut self, header: &RecordHeader, images: u32) {
+        let RecordHeader { rmgr, total_len, .. } = *header;
+        let mut operation = header.rmgr_info();
+        if rmgr == RmgrId::TRANSACTION {
             operation &= TRANSACTION_OPERATION;
         }
-        let images = record.image_len();
-        let record_size = u64::from(record.total_len.saturating_sub(images));
-        let counts = Counts { count: 1, record_size, fpi_size: u64::from(images) };
-        *self.counts.entry((record.rmgr, operation)).or_default() += counts;
-        self.end = record.end;
-        self.version = record.version;
+        let record_size = u64::from(total_len.saturating_sub(images));
+        self.counts[place(rmgr, operation)] += Counts { count: 1, record_size, fpi_size: u64::from(images) };
     }
 
     fn total(&self) -> Counts {
-        sum(self.counts.values())
+        sum(&self.counts)
     }
 
     /// One row for each built-in resource manager and each custom one that occurred; or else one for each operation
     /// that occurred.
     fn rows(&self, per_record: bool) -> Vec<Row> {
         if per_record {
-            let row = |(&(rmgr, operation), &counts): (&(RmgrId, u8), &Counts)| {
-                Row::new(rmgr, Some(self.operation_name(rmgr, operation)), counts)
+            let operations = (0..=u8::MAX).flat_map(|rmgr| (0..16u8).map(move |kind| (RmgrId::new(rmgr), kind << 4)));
+            let row = |((rmgr, operation), counts): ((RmgrId, u8), &Counts)| {
+                Row::new(rmgr, Some(self.operation_name(rmgr, operation)), *counts)
             };
-            return self.counts.iter().map(row).collect();
+            return operations.zip(&self.counts).filter(|(_, counts)| counts.count > 0).map(row).collect();
         }
-        let of = |rmgr: RmgrId| sum(self.counts.range((rmgr, 0)..=(rmgr, u8::MAX)).map(|(_, counts)| counts));
+        let of = |rmgr: RmgrId| sum(&self.counts[place(rmgr, 0)..=place(rmgr, 0xF0)]);
         let custom = (RmgrId::MIN_CUSTOM..=u8::MAX).map(RmgrId::new).filter(|rmgr| of(*rmgr).count > 0);
         RmgrId::BUILT_IN.iter().copied().chain(custom).map(|rmgr| Row::new(rmgr, None, of(rmgr))).collect()
     }
@@ -215,8 +223,8 @@ impl Statistics {
     }
 }
 
-fn sum<'a>(counts: impl Iterator<Item = &'a Counts>) -> Counts {
-    counts.fold(Counts::default(), |mut sum, counts| {
+fn sum(counts: &[Counts]) -> Counts {
+    counts.iter().fold(Counts::default(), |mut sum, counts| {
         sum += *counts;
         sum
     })
@@ -242,21 +250,8 @@ mod tests {
     use super::*;
     use pgwal::TransactionId;
 
-    fn record(rmgr: RmgrId, info: u8, total_len: u32) -> Record<'static> {
-        Record {
-            lsn: Lsn::new(0x100),
-            end: Lsn::new(0x200),
-            prev: Lsn::INVALID,
-            total_len,
-            xid: TransactionId::INVALID,
-            top_xid: None,
-            origin: None,
-            rmgr,
-            info,
-            version: Version::V15,
-            main_data: &[],
-            blocks: Default::default(),
-        }
+    fn header(rmgr: RmgrId, info: u8, total_len: u32) -> RecordHeader {
+        RecordHeader { total_len, xid: TransactionId::INVALID, prev: Lsn::INVALID, info, rmgr, crc: 0 }
     }
 
     fn sample() -> Statistics {
@@ -268,8 +263,9 @@ mod tests {
             (RmgrId::BTREE, 0x10, 5),
             (RmgrId::new(128), 0x00, 5),
         ] {
-            statistics.count(&record(rmgr, info, length));
+            statistics.count(&header(rmgr, info, length), 0);
         }
+        statistics.end = Lsn::new(0x200);
         statistics
     }
 

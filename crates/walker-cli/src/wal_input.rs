@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Error, Result, bail};
 use pgwal::rmgr::xlog;
 use pgwal::{
-    DEFAULT_BLOCK_SIZE, LongPageHeader, Lsn, Record, RecordHeader, RmgrId, SegmentName, SegmentNo, TimelineId,
+    DEFAULT_BLOCK_SIZE, LongPageHeader, Lsn, RawRecord, ReadError, Record, RecordHeader, RmgrId, SegmentName,
+    SegmentNo, TimelineId,
 };
 use pgwal::{PageHeader, max_align};
 use walker_core::{FileSource, FileSourceOptions, Source, SourceError};
@@ -75,10 +76,16 @@ impl WalInput {
             .then(|| format!("first record is after {start}, at {first}, skipping over {skipped} byte{plural}\n"))
     }
 
-    /// [`Source::next_record`] with an error for the user.
-    pub(crate) fn next(&mut self) -> Result<Option<Record<'_>>> {
+    /// The next record that was asked for, not decoded, with an error for the user.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<RawRecord<'_>>> {
         let Self { source, directory, end, end_reached, .. } = self;
-        next_record(source, *end, end_reached).map_err(|error| Self::explain(error, directory))
+        next_raw_record(source, *end, end_reached).map_err(|error| Self::explain(error, directory))
+    }
+
+    /// The error of a record that was found in `directory` but does not hold what it must.
+    pub(crate) fn explain_content(error: ReadError, directory: &Path) -> Error {
+        Self::explain(SourceError::Damaged { path: directory.to_owned(), cause: error }, directory)
     }
 
     /// The error of a source that reads `directory`, with a hint where one can help.
@@ -119,22 +126,26 @@ impl WalInput {
 
 impl Source for WalInput {
     fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
-        next_record(&mut self.source, self.end, &mut self.end_reached)
+        let Self { source, directory, end, end_reached, .. } = self;
+        let Some(record) = next_raw_record(source, *end, end_reached)? else { return Ok(None) };
+        let damaged = |cause| SourceError::Damaged { path: directory.clone(), cause };
+        record.decode().map(Some).map_err(damaged)
     }
 }
 
 /// The next record, if there is one before the end. Apart from [`WalInput`], so that an error can be explained in the
 /// words of its other fields.
-fn next_record<'a>(
+#[inline]
+fn next_raw_record<'a>(
     source: &'a mut FileSource,
     end: Option<Lsn>,
     end_reached: &mut bool,
-) -> Result<Option<Record<'a>>, SourceError> {
+) -> Result<Option<RawRecord<'a>>, SourceError> {
     if *end_reached || end.is_some_and(|end| source.position() >= end) {
         *end_reached = true;
         return Ok(None);
     }
-    let Some(record) = source.next_record()? else { return Ok(None) };
+    let Some(record) = source.next_raw_record()? else { return Ok(None) };
     if end.is_some_and(|end| last_byte(&record) > end) {
         *end_reached = true;
         return Ok(None);
@@ -143,9 +154,9 @@ fn next_record<'a>(
 }
 
 /// End of a record without the padding behind it.
-fn last_byte(record: &Record<'_>) -> Lsn {
-    let length = u64::from(record.total_len);
-    if record.rmgr == RmgrId::XLOG && record.rmgr_info() == xlog::SWITCH {
+fn last_byte(record: &RawRecord<'_>) -> Lsn {
+    let length = u64::from(record.header.total_len);
+    if record.header.rmgr == RmgrId::XLOG && record.header.rmgr_info() == xlog::SWITCH {
         // It ends where the segment ends, whatever its length.
         return record.lsn.advanced(length);
     }

@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use pgwal::{
-    LongPageHeader, Lsn, PageHeader, ReadError, Reader, ReaderOptions, Record, SegmentName, SegmentNo, TimelineId,
-    Version,
+    Located, LongPageHeader, Lsn, PageHeader, RawRecord, ReadError, Reader, ReaderOptions, Record, SegmentName,
+    SegmentNo, TimelineId, Version,
 };
 
 use crate::source::{Source, SourceError};
@@ -39,6 +39,8 @@ pub struct FileSource {
     /// What was read last, from `buffered` on.
     buffer: Vec<u8>,
     buffered: Lsn,
+    /// The reader's position before the last record was found: its place is counted from there.
+    located_from: Lsn,
     open: Option<(SegmentNo, PathBuf, File)>,
     end_reason: Option<ReadError>,
 }
@@ -64,6 +66,7 @@ impl FileSource {
             reader: Reader::seek(start, reader_options),
             buffer: Vec::new(),
             buffered: Lsn::INVALID,
+            located_from: Lsn::INVALID,
             open: None,
             end_reason: None,
         })
@@ -169,15 +172,50 @@ impl FileSource {
 
 impl Source for FileSource {
     fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
+        match self.locate()? {
+            None => Ok(None),
+            Some(located) => {
+                let decoded = self.reader.decode(&located, unread(&self.buffer, self.buffered, self.located_from));
+                decoded.map(Some).map_err(|error| self.damaged(error))
+            }
+        }
+    }
+}
+
+impl FileSource {
+    /// The next record as [`Source::next_record`] gives it, without decoding it.
+    ///
+    /// # Errors
+    /// As [`Source::next_record`].
+    #[inline]
+    pub fn next_raw_record(&mut self) -> Result<Option<RawRecord<'_>>, SourceError> {
+        let Some(located) = self.locate()? else { return Ok(None) };
+        let input = unread(&self.buffer, self.buffered, self.located_from);
+        Ok(Some(self.reader.raw(&located, input)))
+    }
+
+    #[inline]
+    fn locate(&mut self) -> Result<Option<Located>, SourceError> {
+        self.located_from = self.reader.position();
+        let input = unread(&self.buffer, self.buffered, self.located_from);
+        match self.reader.locate(input) {
+            Ok(Some(located)) => Ok(Some(located)),
+            // Not enough in the buffer, or something is wrong: both are seen again below.
+            Ok(None) | Err(_) => self.locate_beyond_buffer(),
+        }
+    }
+
+    fn locate_beyond_buffer(&mut self) -> Result<Option<Located>, SourceError> {
         self.end_reason = None;
         // Whether the buffer holds what the files hold now: before the log is said to end or to be damaged, it must.
         let mut fresh = false;
-        let (located, before) = loop {
+        loop {
             let before = self.reader.position();
+            self.located_from = before;
             let input = unread(&self.buffer, self.buffered, before);
             let had = input.len();
             match self.reader.locate(input) {
-                Ok(Some(located)) => break (located, before),
+                Ok(Some(located)) => return Ok(Some(located)),
                 Ok(None) => {
                     let moved = self.reader.position() != before;
                     let read = self.fill()?;
@@ -204,9 +242,7 @@ impl Source for FileSource {
                 }
             }
             fresh = true;
-        };
-        let input = unread(&self.buffer, self.buffered, before);
-        self.reader.decode(&located, input).map(Some).map_err(|error| self.damaged(error))
+        }
     }
 }
 
