@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod apt;
+mod bench;
 mod command;
 mod comparison;
 mod demo;
@@ -29,6 +30,7 @@ enum Command {
     // Their help is at their arguments.
     Test(test::Arguments),
     Demo(demo::Arguments),
+    Bench(bench::Arguments),
     Install(install::Arguments),
     Setup(setup::Arguments),
 }
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Test(arguments) => test::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Install(arguments) => install::run(&arguments),
         Command::Setup(arguments) => setup::run(&arguments),
     };
