@@ -1,21 +1,28 @@
 //! `walker dump` says of each record what `pg_waldump` says.
 
 use std::env;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, ensure};
-use pgwal::{Lsn, RmgrId};
+use pgwal::Lsn;
 use walker_testing::{Cluster, Installation, Mode};
 
-/// What the texts are written for.
+/// The major version that is taken if none is named: its server has lz4, zstd and contrib.
 const MAJOR: u32 = 15;
+/// Major versions that understand most of the loads.
+const MAJORS: RangeInclusive<u32> = MAJOR..=18;
 
 /// A cluster that keeps all of its WAL, or none where the tests run with another major version.
 fn cluster() -> Result<Option<Cluster>> {
+    cluster_of(MAJORS)
+}
+
+fn cluster_of(majors: RangeInclusive<u32>) -> Result<Option<Cluster>> {
     let installation = Installation::for_tests().or_else(|_| Installation::find(MAJOR))?;
-    if installation.version().major != MAJOR {
-        eprintln!("skipped: the texts are those of PostgreSQL {MAJOR}");
+    if !majors.contains(&installation.version().major) {
+        eprintln!("skipped: the load is for PostgreSQL {majors:?}");
         return Ok(None);
     }
     let settings = [
@@ -58,32 +65,42 @@ fn range(start: Lsn, end: Lsn) -> Vec<String> {
     vec![format!("--start={start}"), format!("--end={end}")]
 }
 
-/// Whether the description of the record that a line shows is to be the same.
-fn is_decoded(line: &str) -> bool {
-    let name = line.strip_prefix("rmgr: ").and_then(|line| line.split(' ').next()).unwrap_or_default();
-    RmgrId::BUILT_IN.iter().any(|rmgr| rmgr.name() == Some(name) && rmgr.is_decoded())
-}
-
-/// A line without its description: up to `desc:`, and from the first block reference on.
-fn without_description(line: &str) -> (&str, &str) {
-    let (before, behind) = line.split_once("desc: ").unwrap_or((line, ""));
-    (before, behind.find(", blkref #").map_or("", |at| &behind[at..]))
-}
-
-/// Compares line by line; returns how many lines there were of decoded records.
+/// Compares line by line, so that a difference is shown by its first line; returns how many lines there were.
 fn compare(ours: &str, theirs: &str) -> Result<usize> {
-    let mut decoded = 0;
     for (our, their) in ours.lines().zip(theirs.lines()) {
-        if our.starts_with('\t') || is_decoded(their) {
-            ensure!(our == their, "pg_waldump:\n{their}\nwalker:\n{our}");
-            decoded += 1;
-        } else {
-            ensure!(without_description(our) == without_description(their), "pg_waldump:\n{their}\nwalker:\n{our}");
-        }
+        ensure!(our == their, "pg_waldump:\n{their}\nwalker:\n{our}");
     }
-    let (ours, theirs) = (ours.lines().count(), theirs.lines().count());
-    ensure!(ours == theirs, "{ours} lines of walker, {theirs} of pg_waldump");
-    Ok(decoded)
+    let (our_count, their_count) = (ours.lines().count(), theirs.lines().count());
+    ensure!(ours == theirs, "{our_count} lines of walker, {their_count} of pg_waldump");
+    Ok(our_count)
+}
+
+/// Everything that both programs print of the log from `start` to now. The load must have brought about `operations`,
+/// named as in the statistics.
+fn check(cluster: &Cluster, start: Lsn, operations: &[&str]) -> Result<()> {
+    let range = range(start, cluster.flush_wal()?);
+    for more in [None, Some("--bkp-details".to_owned())] {
+        let (ours, theirs) = both(cluster, &range.iter().cloned().chain(more).collect::<Vec<_>>())?;
+        compare(&ours, &theirs)?;
+    }
+    let path = cluster.wal_directory();
+    let ours = text(walker()?.args(["stats", "--per-record"]).args(&range).arg("--path").arg(&path).output()?)?;
+    let mut pg_waldump = cluster.program("pg_waldump")?;
+    let theirs = text(pg_waldump.arg("--stats=record").args(&range).arg("--path").arg(&path).output()?)?;
+    compare(&ours, &theirs)?;
+    let names: Vec<_> = ours.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    for operation in operations {
+        ensure!(names.contains(operation), "the load has no {operation}");
+    }
+    Ok(())
+}
+
+/// [`check`] of a load that a fresh cluster is put under.
+fn check_load(load: &str, operations: &[&str]) -> Result<()> {
+    let Some(cluster) = cluster()? else { return Ok(()) };
+    let start = cluster.flush_wal()?;
+    cluster.psql("postgres", load)?;
+    check(&cluster, start, operations)
 }
 
 fn ensure_contains(text: &str, operations: &[&str]) -> Result<()> {
@@ -165,7 +182,11 @@ fn rows_are_told_as_pg_waldump_tells_them() -> Result<()> {
     let operations =
         ["INSERT", "INSERT+INIT", "UPDATE", "HOT_UPDATE", "DELETE", "LOCK", "INPLACE", "TRUNCATE", "CREATE"];
     ensure_contains(&ours, &operations)?;
-    ensure_contains(&ours, &["MULTI_INSERT", "PRUNE", "VACUUM", "VISIBLE", "FREEZE_PAGE", "NEW_CID"])
+    ensure_contains(&ours, &["MULTI_INSERT", "VISIBLE", "NEW_CID"])?;
+    match cluster.installation().version().major {
+        ..=16 => ensure_contains(&ours, &["PRUNE", "VACUUM", "FREEZE_PAGE"]),
+        _ => ensure_contains(&ours, &["PRUNE_ON_ACCESS", "PRUNE_VACUUM_SCAN", "PRUNE_VACUUM_CLEANUP"]),
+    }
 }
 
 #[test]
@@ -190,7 +211,7 @@ fn transactions_are_told_as_pg_waldump_tells_them() -> Result<()> {
 }
 
 #[test]
-fn other_resource_managers_have_the_same_columns_and_blocks() -> Result<()> {
+fn a_server_s_own_records_are_told_as_pg_waldump_tells_them() -> Result<()> {
     let Some(mut cluster) = cluster()? else { return Ok(()) };
     let start = cluster.flush_wal()?;
     cluster.psql("postgres", OTHERS)?;
@@ -213,8 +234,172 @@ fn other_resource_managers_have_the_same_columns_and_blocks() -> Result<()> {
 }
 
 #[test]
+fn b_trees_are_told_as_pg_waldump_tells_them() -> Result<()> {
+    let operations = [
+        "Btree/INSERT_LEAF",
+        "Btree/INSERT_UPPER",
+        "Btree/INSERT_META",
+        "Btree/INSERT_POST",
+        "Btree/SPLIT_L",
+        "Btree/SPLIT_R",
+        "Btree/DEDUP",
+        "Btree/DELETE",
+        "Btree/VACUUM",
+        "Btree/MARK_PAGE_HALFDEAD",
+        "Btree/UNLINK_PAGE",
+        "Btree/UNLINK_PAGE_META",
+        "Btree/NEWROOT",
+        "Btree/REUSE_PAGE",
+        "Btree/META_CLEANUP",
+    ];
+    check_load(include_str!("dump/btree.sql"), &operations)
+}
+
+#[test]
+fn hash_indexes_are_told_as_pg_waldump_tells_them() -> Result<()> {
+    let operations = [
+        "Hash/INIT_META_PAGE",
+        "Hash/INIT_BITMAP_PAGE",
+        "Hash/INSERT",
+        "Hash/ADD_OVFL_PAGE",
+        "Hash/SPLIT_ALLOCATE_PAGE",
+        "Hash/SPLIT_PAGE",
+        "Hash/SPLIT_COMPLETE",
+        "Hash/SPLIT_CLEANUP",
+        "Hash/MOVE_PAGE_CONTENTS",
+        "Hash/SQUEEZE_PAGE",
+        "Hash/DELETE",
+        "Hash/UPDATE_META_PAGE",
+        "Hash/VACUUM_ONE_PAGE",
+    ];
+    check_load(include_str!("dump/hash.sql"), &operations)
+}
+
+#[test]
+fn gin_indexes_are_told_as_pg_waldump_tells_them() -> Result<()> {
+    let operations = [
+        "Gin/CREATE_PTREE",
+        "Gin/INSERT",
+        "Gin/SPLIT",
+        "Gin/VACUUM_PAGE",
+        "Gin/VACUUM_DATA_LEAF_PAGE",
+        "Gin/DELETE_PAGE",
+        "Gin/UPDATE_META_PAGE",
+        "Gin/INSERT_LISTPAGE",
+        "Gin/DELETE_LISTPAGE",
+    ];
+    check_load(include_str!("dump/gin.sql"), &operations)
+}
+
+#[test]
+fn gist_indexes_are_told_as_pg_waldump_tells_them() -> Result<()> {
+    let operations = ["Gist/PAGE_UPDATE", "Gist/DELETE", "Gist/PAGE_REUSE", "Gist/PAGE_SPLIT", "Gist/PAGE_DELETE"];
+    check_load(include_str!("dump/gist.sql"), &operations)
+}
+
+#[test]
+fn what_is_not_logged_still_has_lsns() -> Result<()> {
+    let Some(mut cluster) = cluster()? else { return Ok(()) };
+    cluster.configure([("wal_level", "minimal"), ("max_wal_senders", "0"), ("wal_skip_threshold", "0")])?;
+    cluster.restart(Mode::Fast)?;
+    let start = cluster.flush_wal()?;
+    let load = "
+        BEGIN; CREATE TABLE t (p point); CREATE INDEX ON t USING gist (p);
+        INSERT INTO t SELECT point(g, g) FROM generate_series(1, 2000) g; COMMIT;";
+    cluster.psql("postgres", load)?;
+    check(&cluster, start, &["Gist/ASSIGN_LSN"])
+}
+
+#[test]
+fn sp_gist_indexes_are_told_as_pg_waldump_tells_them() -> Result<()> {
+    let operations = [
+        "SPGist/ADD_LEAF",
+        "SPGist/MOVE_LEAFS",
+        "SPGist/ADD_NODE",
+        "SPGist/SPLIT_TUPLE",
+        "SPGist/PICKSPLIT",
+        "SPGist/VACUUM_LEAF",
+        "SPGist/VACUUM_ROOT",
+        "SPGist/VACUUM_REDIRECT",
+    ];
+    check_load(include_str!("dump/spgist.sql"), &operations)
+}
+
+#[test]
+fn brin_indexes_are_told_as_pg_waldump_tells_them() -> Result<()> {
+    let operations = [
+        "BRIN/CREATE_INDEX",
+        "BRIN/INSERT",
+        "BRIN/INSERT+INIT",
+        "BRIN/UPDATE",
+        "BRIN/UPDATE+INIT",
+        "BRIN/SAMEPAGE_UPDATE",
+        "BRIN/REVMAP_EXTEND",
+        "BRIN/DESUMMARIZE",
+    ];
+    check_load(include_str!("dump/brin.sql"), &operations)
+}
+
+#[test]
+fn other_resource_managers_are_told_as_pg_waldump_tells_them() -> Result<()> {
+    let operations = [
+        "CLOG/ZEROPAGE",
+        "CommitTs/ZEROPAGE",
+        "Sequence/LOG",
+        "LogicalMessage/MESSAGE",
+        "ReplicationOrigin/SET",
+        "ReplicationOrigin/DROP",
+        "Generic/Generic",
+        "RelMap/UPDATE",
+        "Tablespace/CREATE",
+        "Tablespace/DROP",
+        "Database/CREATE_WAL_LOG",
+        "Database/CREATE_FILE_COPY",
+        "Database/DROP",
+        "Heap2/REWRITE",
+    ];
+    let Some(cluster) = cluster_of(MAJOR..=MAJOR)? else { return Ok(()) };
+    let start = cluster.flush_wal()?;
+    cluster.psql("postgres", include_str!("dump/others.sql"))?;
+    check(&cluster, start, &operations)
+}
+
+#[test]
+fn what_is_removed_of_old_transactions_is_told_as_pg_waldump_tells_it() -> Result<()> {
+    let Some(mut cluster) = cluster()? else { return Ok(()) };
+    cluster.stop(Mode::Fast)?;
+    // To the end of the first file of the commit log, and of the first page of sets.
+    let mut reset = cluster.program("pg_resetwal")?;
+    let numbers = ["--next-transaction-id=1048576", "--multixact-ids=2047,1"];
+    text(reset.args(numbers).arg("--pgdata").arg(cluster.data_directory()).output()?)?;
+    cluster.start()?;
+    let start = cluster.flush_wal()?;
+    cluster.psql("postgres", "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2), (3)")?;
+    let (mut first, mut second) = (cluster.session("postgres")?, cluster.session("postgres")?);
+    for session in [&mut first, &mut second] {
+        session.execute("BEGIN; SELECT FROM t WHERE id = 1 FOR KEY SHARE; SELECT FROM t WHERE id = 2 FOR SHARE")?;
+    }
+    second.execute("SELECT FROM t WHERE id = 3 FOR NO KEY UPDATE")?;
+    first.execute("SELECT FROM t WHERE id = 3 FOR KEY SHARE; COMMIT")?;
+    second.execute("COMMIT")?;
+    cluster.psql("postgres", "UPDATE pg_database SET datallowconn = true")?;
+    for database in ["postgres", "template1", "template0", "postgres"] {
+        cluster.psql(database, "VACUUM (FREEZE)")?;
+    }
+    let operations = [
+        "CLOG/TRUNCATE",
+        "CommitTs/TRUNCATE",
+        "MultiXact/CREATE_ID",
+        "MultiXact/ZERO_OFF_PAGE",
+        "MultiXact/ZERO_MEM_PAGE",
+        "MultiXact/TRUNCATE_ID",
+    ];
+    check(&cluster, start, &operations)
+}
+
+#[test]
 fn images_are_told_in_detail() -> Result<()> {
-    let Some(cluster) = cluster()? else { return Ok(()) };
+    let Some(cluster) = cluster_of(MAJOR..=MAJOR)? else { return Ok(()) };
     let start = cluster.flush_wal()?;
     let table = "CREATE TABLE t AS SELECT g AS id, repeat('abc', 20) AS r FROM generate_series(1, 5000) g";
     cluster.psql("postgres", table)?;
@@ -238,7 +423,7 @@ fn images_are_told_in_detail() -> Result<()> {
 
 #[test]
 fn options_mean_the_same() -> Result<()> {
-    let Some(cluster) = cluster()? else { return Ok(()) };
+    let Some(cluster) = cluster_of(MAJOR..=MAJOR)? else { return Ok(()) };
     let start = cluster.flush_wal()?;
     cluster.psql("postgres", "CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 500)")?;
     let xid = cluster.psql("postgres", "INSERT INTO t VALUES (0) RETURNING pg_current_xact_id()::xid")?;

@@ -2,19 +2,19 @@
 
 use std::env;
 use std::fs::{self, OpenOptions};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, ensure};
-use pgwal::{DEFAULT_SEGMENT_SIZE, RmgrId, SegmentName, SegmentNo, TimelineId};
+use pgwal::{DEFAULT_SEGMENT_SIZE, SegmentName, SegmentNo, TimelineId};
 use walker_testing::{Cluster, Installation, temporary_directory};
 
-/// What the names of operations are written for.
+/// The major version that is taken if none is named.
 const MAJOR: u32 = 15;
-
-/// The four numbers of a row with their percentages take so many characters.
-const NUMBERS: usize = 4 * 30;
+/// Before 15, the statistics do not say what they are of.
+const MAJORS: RangeInclusive<u32> = MAJOR..=18;
 
 const LOAD: &str = "
     CREATE TABLE t (id int PRIMARY KEY, n int);
@@ -45,17 +45,11 @@ fn text(output: Output) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// A row's name and the rest of it.
-fn split(row: &str) -> (&str, &str) {
-    let (name, numbers) = row.split_at(row.len().saturating_sub(NUMBERS));
-    (name.trim_end(), numbers)
-}
-
 /// A cluster that keeps all of its WAL, or none where the tests run with another major version.
 fn cluster() -> Result<Option<Cluster>> {
     let installation = Installation::for_tests().or_else(|_| Installation::find(MAJOR))?;
-    if installation.version().major != MAJOR {
-        eprintln!("skipped: the names are those of PostgreSQL {MAJOR}");
+    if !MAJORS.contains(&installation.version().major) {
+        eprintln!("skipped: the table is that of PostgreSQL {MAJORS:?}");
         return Ok(None);
     }
     let settings = [("autovacuum", "off"), ("wal_keep_size", "2GB"), ("max_prepared_transactions", "10")];
@@ -81,20 +75,9 @@ fn the_numbers_are_those_of_pg_waldump() -> Result<()> {
     assert_eq!(ours(&["--rmgr=Heap", "--limit=5"])?, theirs(&["--stats", "--rmgr=Heap", "--limit=5"])?);
     assert_eq!(ours(&["--xid=1"])?, theirs(&["--stats", "--xid=1"])?);
 
-    let (our_rows, their_rows) = (ours(&["--per-record"])?, theirs(&["--stats=record"])?);
-    assert!(their_rows.contains("Transaction/COMMIT_PREPARED"));
-    for (our, their) in our_rows.lines().zip(their_rows.lines()) {
-        let rmgr = their.split('/').next().unwrap_or_default();
-        let rmgr = RmgrId::BUILT_IN.iter().find(|known| known.name() == Some(rmgr));
-        match rmgr.filter(|rmgr| !rmgr.is_decoded()) {
-            Some(rmgr) => {
-                assert_eq!(split(our).1, split(their).1, "{our}\n{their}");
-                assert!(split(our).0.starts_with(&format!("{rmgr}/(info ")), "{our}");
-            }
-            None => assert_eq!(our, their),
-        }
-    }
-    assert_eq!(our_rows.lines().count(), their_rows.lines().count());
+    let rows = theirs(&["--stats=record"])?;
+    assert!(rows.contains("Transaction/COMMIT_PREPARED") && rows.contains("Btree/SPLIT_R"));
+    assert_eq!(ours(&["--per-record"])?, rows);
 
     let json = ours(&["--format", "json"])?;
     assert!(json.contains(&format!("\"start\": \"{start}\"")), "{json}");

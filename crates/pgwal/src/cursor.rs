@@ -127,6 +127,15 @@ impl<'a> Cursor<'a> {
         self.array(field).map(i64::from_le_bytes)
     }
 
+    /// Eight bytes as a `double` of C.
+    ///
+    /// # Errors
+    /// [`Malformed::Truncated`] if there are fewer.
+    #[inline]
+    pub fn f64(&mut self, field: &'static str) -> Result<f64, Malformed> {
+        self.array(field).map(f64::from_le_bytes)
+    }
+
     /// Leaves out padding.
     ///
     /// # Errors

@@ -123,6 +123,51 @@ impl fmt::Debug for TransactionId {
     }
 }
 
+/// A transaction's number that does not wrap around: its epoch is the upper half (`FullTransactionId`). Prints as
+/// `pg_waldump` does, `epoch:xid`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct FullTransactionId(u64);
+
+impl FullTransactionId {
+    /// Makes one from its number.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// How often transaction numbers had wrapped around (`EpochFromFullTransactionId`).
+    #[must_use]
+    pub const fn epoch(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// The transaction without its epoch (`XidFromFullTransactionId`).
+    #[must_use]
+    pub const fn xid(self) -> TransactionId {
+        // The lower half is meant.
+        #[allow(clippy::cast_possible_truncation)]
+        TransactionId::new(self.0 as u32)
+    }
+}
+
+impl fmt::Display for FullTransactionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.epoch(), self.xid())
+    }
+}
+
+impl fmt::Debug for FullTransactionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
 /// Where a relation's files are (`RelFileLocator`, before 16 `RelFileNode`). Prints as `pg_waldump` does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct RelFileLocator {

@@ -49,7 +49,10 @@ mod visibility_map;
 pub use cursor::Cursor;
 pub use error::{Malformed, ReadError, ReadErrorKind, RecordError};
 pub use heap_page::{HeapPage, ItemFlags, ItemId, TupleHeader, Updater, infomask};
-pub use ids::{BlockNumber, Fork, MultiXactId, OffsetNumber, Oid, OriginId, RelFileLocator, TimelineId, TransactionId};
+pub use ids::{
+    BlockNumber, Fork, FullTransactionId, MultiXactId, OffsetNumber, Oid, OriginId, RelFileLocator, TimelineId,
+    TransactionId,
+};
 pub use image::{Compression, Image, ImageError};
 pub use lsn::{Lsn, ParseLsnError};
 pub use page::{LongPageHeader, PageFlags, PageHeader};

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 
 use anyhow::Result;
-use pgwal::{Block, Compression, DEFAULT_BLOCK_SIZE, Fork, Image, Lsn, Record};
+use pgwal::{Block, Compression, DEFAULT_BLOCK_SIZE, Fork, Image, Lsn, Record, Version};
 
 use crate::arguments::DumpArguments;
 use crate::output::Output;
@@ -55,7 +55,7 @@ fn write_record(line: &mut String, record: &Record<'_>, details: bool) -> fmt::R
     write_description(line, record)?;
     if details {
         line.push('\n');
-        record.blocks.iter().try_for_each(|block| write_block_in_detail(line, block))
+        record.blocks.iter().try_for_each(|block| write_block_in_detail(line, block, record.version))
     } else {
         record.blocks.iter().try_for_each(|block| write_block(line, block))?;
         line.push('\n');
@@ -65,9 +65,6 @@ fn write_record(line: &mut String, record: &Record<'_>, details: bool) -> fmt::R
 
 /// Name of the operation and what it does.
 fn write_description(line: &mut String, record: &Record<'_>) -> fmt::Result {
-    if !record.rmgr.is_decoded() {
-        return write!(line, "(not decoded, info {:02X})", record.rmgr_info());
-    }
     match record.identify() {
         Some(name) => write!(line, "{name} ")?,
         None => write!(line, "UNKNOWN ({:x}) ", record.rmgr_info())?,
@@ -91,7 +88,7 @@ fn write_block(line: &mut String, block: &Block<'_>) -> fmt::Result {
     }
 }
 
-fn write_block_in_detail(line: &mut String, block: &Block<'_>) -> fmt::Result {
+fn write_block_in_detail(line: &mut String, block: &Block<'_>, version: Version) -> fmt::Result {
     let Block { id, relation, number, .. } = block;
     write!(line, "\tblkref #{id}: rel {relation} fork {} blk {number}", ForkName(block.fork))?;
     if let Some(image) = &block.image {
@@ -107,7 +104,11 @@ fn write_block_in_detail(line: &mut String, block: &Block<'_>) -> fmt::Result {
             };
             let stored = usize::from(*hole_length) + image.bytes.len();
             let saved = (DEFAULT_BLOCK_SIZE as usize).saturating_sub(stored);
-            write!(line, ", compression saved: {saved}, method: {method}")?;
+            write!(line, ", compression saved: {saved}")?;
+            // Before 15 there was one method only.
+            if version >= Version::V15 {
+                write!(line, ", method: {method}")?;
+            }
         }
     }
     line.push('\n');
@@ -139,7 +140,7 @@ impl fmt::Display for ForkName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pgwal::{BlockFlags, BlockNumber, RelFileLocator, RmgrId, TransactionId, Version};
+    use pgwal::{BlockFlags, BlockNumber, RelFileLocator, RmgrId, TransactionId};
 
     fn record(rmgr: RmgrId, info: u8, main_data: &[u8]) -> Record<'_> {
         Record {
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_shown_by_its_number() {
-        assert!(line(&record(RmgrId::BTREE, 0x10, &[]), false).ends_with("desc: (not decoded, info 10)\n"));
+        assert!(line(&record(RmgrId::new(128), 0x10, &[]), false).ends_with("desc: UNKNOWN (10) rmid: 128\n"));
         assert!(line(&record(RmgrId::STORAGE, 0xA0, &[]), false).contains("desc: UNKNOWN (a0) "));
         let cut = line(&record(RmgrId::HEAP, 0x00, &[3]), false);
         assert!(cut.contains("desc: INSERT (invalid: "), "{cut}");

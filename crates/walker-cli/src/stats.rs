@@ -174,8 +174,7 @@ impl Statistics {
     fn operation_name(&self, rmgr: RmgrId, operation: u8) -> String {
         match rmgr.identify(operation, self.version) {
             Some(name) => name.to_owned(),
-            None if rmgr.is_decoded() => format!("UNKNOWN ({operation:x})"),
-            None => format!("(info {operation:02X})"),
+            None => format!("UNKNOWN ({operation:x})"),
         }
     }
 
@@ -292,7 +291,7 @@ mod tests {
         let names: Vec<_> =
             sample().rows(true).iter().map(|row| format!("{}/{}", row.rmgr, row.record.as_ref().unwrap())).collect();
         let expected =
-            ["Transaction/COMMIT", "Heap/INSERT", "Heap/INSERT+INIT", "Btree/(info 10)", "custom128/(info 00)"];
+            ["Transaction/COMMIT", "Heap/INSERT", "Heap/INSERT+INIT", "Btree/INSERT_UPPER", "custom128/UNKNOWN (0)"];
         assert_eq!(names, expected);
     }
 

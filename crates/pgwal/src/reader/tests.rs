@@ -1,7 +1,8 @@
 //! The reader against logs written here by the rules of `src/backend/access/transam/xlog.c`: `CopyXLogRecordToWAL`.
 
 use super::*;
-use crate::ids::TransactionId;
+use crate::ids::{BlockNumber, Fork, RelFileLocator, TransactionId};
+use crate::record::{Block, BlockFlags};
 use proptest::prelude::*;
 
 const SEGMENT: u32 = 1024 * 1024;
@@ -266,11 +267,19 @@ proptest! {
 
     #[test]
     fn no_content_makes_describing_panic(
-        main in proptest::collection::vec(any::<u8>(), 0..200), rmgr in 0u8..22, info: u8,
+        main in proptest::collection::vec(any::<u8>(), 0..200),
+        block in proptest::collection::vec(any::<u8>(), 0..200),
+        rmgr in prop_oneof![0u8..22, any::<u8>()],
+        info: u8,
     ) {
         let bytes = encode(&main, 0, RmgrId::new(rmgr), info);
+        let relation = RelFileLocator::new(1663, 5, 16384);
+        let (fork, number) = (Fork::MAIN, BlockNumber::new(7));
+        let block = Block { id: 0, flags: BlockFlags::HAS_DATA, relation, fork, number, data: &block, image: None };
         for version in Version::ALL {
-            let record = Record::decode(&bytes, Lsn::new(8), Lsn::new(16), version, 8192).unwrap();
+            let mut record = Record::decode(&bytes, Lsn::new(8), Lsn::new(16), version, 8192).unwrap();
+            let _ = record.describe(&mut String::new());
+            record.blocks.push(block);
             let _ = record.describe(&mut String::new());
         }
     }

@@ -69,3 +69,15 @@ impl Dbase {
         })
     }
 }
+
+/// Name of the operation as in `dbase_identify`; `None` for one that does not exist. 15 split the creation in two.
+#[must_use]
+pub fn identify(info: u8, version: Version) -> Option<&'static str> {
+    match (info & 0xF0, version >= Version::V15) {
+        (0x00, true) => Some("CREATE_FILE_COPY"),
+        (0x00, false) => Some("CREATE"),
+        (0x10, true) => Some("CREATE_WAL_LOG"),
+        (0x10, false) | (0x20, true) => Some("DROP"),
+        _ => None,
+    }
+}

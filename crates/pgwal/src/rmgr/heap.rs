@@ -6,7 +6,8 @@ use crate::error::{Malformed, RecordError};
 use crate::heap_page::TupleHeader;
 use crate::ids::{Fork, OffsetNumber, Oid, TransactionId};
 use crate::record::{Block, Record};
-use crate::rmgr::parse_main;
+use crate::rmgr::{parse_main, standby::Invalidations};
+use crate::version::Version;
 
 /// Bits of the info byte that tell the operation (`XLOG_HEAP_OPMASK`).
 pub const OPERATION_MASK: u8 = 0x70;
@@ -84,6 +85,16 @@ bitflags::bitflags! {
         const _ = !0;
     }
 
+    /// `XLH_TRUNCATE_*`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct TruncateFlags: u8 {
+        /// `TRUNCATE ... CASCADE`.
+        const CASCADE = 1;
+        /// `TRUNCATE ... RESTART IDENTITY`.
+        const RESTART_SEQUENCES = 2;
+        const _ = !0;
+    }
+
     /// `XLH_LOCK_*`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct LockFlags: u8 {
@@ -111,7 +122,7 @@ pub enum Heap {
     /// A tuple was locked.
     Lock(Lock),
     /// A tuple was overwritten where it is.
-    Inplace(OffsetNumber),
+    Inplace(Inplace),
 }
 
 /// `xl_heap_insert`.
@@ -162,8 +173,8 @@ pub struct Update {
 pub struct Truncate {
     /// The database.
     pub database: Oid,
-    /// Bits: cascade 1, restart sequences 2.
-    pub flags: u8,
+    /// `XLH_TRUNCATE_*`.
+    pub flags: TruncateFlags,
     /// The tables.
     pub relations: Vec<Oid>,
 }
@@ -179,6 +190,15 @@ pub struct Lock {
     pub info_bits: InfoBits,
     /// `XLH_LOCK_*`.
     pub flags: LockFlags,
+}
+
+/// `xl_heap_inplace`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inplace {
+    /// The tuple's line pointer.
+    pub offset: OffsetNumber,
+    /// Invalidation messages (18 and later).
+    pub invalidations: Option<Invalidations>,
 }
 
 /// What a record says of the tuple that it puts on a page.
@@ -217,7 +237,7 @@ impl Heap {
                 0x40 => Self::HotUpdate(Update::parse(cursor, init_page)?),
                 0x50 => Self::Confirm(offset(cursor)?),
                 0x60 => Self::Lock(Lock::parse(cursor)?),
-                _ => Self::Inplace(offset(cursor)?),
+                _ => Self::Inplace(Inplace::parse(cursor, record.version)?),
             })
         })
     }
@@ -296,10 +316,21 @@ impl Truncate {
     fn parse(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
         let database = Oid::new(cursor.u32("dbId")?);
         let count = usize::try_from(cursor.u32("nrelids")?).unwrap_or(usize::MAX);
-        let flags = cursor.u8("flags")?;
+        let flags = TruncateFlags::from_bits_retain(cursor.u8("flags")?);
         cursor.skip("padding", 3)?;
         let relations = cursor.items("relids", count, |bytes| Oid::new(u32::from_le_bytes(bytes)))?;
         Ok(Self { database, flags, relations })
+    }
+}
+
+impl Inplace {
+    fn parse(cursor: &mut Cursor<'_>, version: Version) -> Result<Self, Malformed> {
+        let offset = offset(cursor)?;
+        if version < Version::V18 {
+            return Ok(Self { offset, invalidations: None });
+        }
+        cursor.skip("padding", 2)?;
+        Ok(Self { offset, invalidations: Some(Invalidations::parse(cursor)?) })
     }
 }
 

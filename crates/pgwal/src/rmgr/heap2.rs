@@ -4,10 +4,10 @@
 use crate::cursor::Cursor;
 use crate::error::{Malformed, RecordError};
 use crate::heap_page::TupleHeader;
-use crate::ids::{OffsetNumber, RelFileLocator, TransactionId};
+use crate::ids::{BlockNumber, OffsetNumber, RelFileLocator, TransactionId};
 use crate::record::{Block, Record};
 use crate::rmgr::heap::{INIT_PAGE, InsertFlags, Lock, NewTuple, OPERATION_MASK};
-use crate::rmgr::{Offsets, locator, parse_main};
+use crate::rmgr::{Offsets, block_id, is_catalog, locator, parse_main};
 use crate::version::Version;
 
 /// A record of resource manager Heap2.
@@ -18,8 +18,8 @@ pub enum Heap2<'a> {
     /// Line pointers were redirected, marked dead or freed.
     Prune(Prune<'a>),
     /// Tuples were frozen; nobody's visibility changes (before 17).
-    FreezePage(FreezePage),
-    /// Conflict information without a block (13 only).
+    FreezePage(FreezePage<'a>),
+    /// Conflict information without a block (13 only): see [`cleanup_horizon`].
     CleanupInfo,
     /// Bits of the visibility map (block 0) were set for a page (block 1).
     Visible(Visible),
@@ -34,10 +34,12 @@ pub enum Heap2<'a> {
 /// What became of line pointers of block 0: `xl_heap_prune` in all its forms, `xl_heap_clean`, `xl_heap_vacuum`.
 ///
 /// If the record holds a page image, the lists are mostly not in it: [`Prune::changes`] is `None` then.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Prune<'a> {
     /// Transactions up to this one conflict with it on a standby, where the record says so.
     pub conflict_horizon: Option<TransactionId>,
+    /// Whether the table is a catalogue as far as logical decoding is concerned (16 and later).
+    pub is_catalog: bool,
     /// Number of redirections, as far as the main data tells (before 17).
     pub redirected_count: u16,
     /// Number of line pointers marked dead, as far as the main data tells (before 17).
@@ -46,6 +48,8 @@ pub struct Prune<'a> {
     pub unused_count: u16,
     /// The line pointers.
     pub changes: Option<PruneChanges<'a>>,
+    /// Tuples that were frozen at the same time (17 and later).
+    pub freeze_plans: Vec<FreezePlan<'a>>,
 }
 
 /// The line pointers of a [`Prune`].
@@ -62,12 +66,31 @@ pub struct PruneChanges<'a> {
 }
 
 /// `xl_heap_freeze_page`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FreezePage {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreezePage<'a> {
     /// Transactions before this one were frozen (15), or conflict (16).
     pub cutoff: TransactionId,
     /// Tuples (before 16), or plans (16).
     pub count: u16,
+    /// Whether the table is a catalogue as far as logical decoding is concerned (16).
+    pub is_catalog: bool,
+    /// How the tuples were frozen (16), unless there is an image.
+    pub plans: Option<Vec<FreezePlan<'a>>>,
+}
+
+/// Tuples that were frozen in the same way: `xl_heap_freeze_plan` of 16, `xlhp_freeze_plan` of 17 and later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreezePlan<'a> {
+    /// Their new `xmax`, perhaps a set of transactions.
+    pub xmax: TransactionId,
+    /// Their new `t_infomask2`.
+    pub infomask2: u16,
+    /// Their new `t_infomask`.
+    pub infomask: u16,
+    /// `XLH_FREEZE_XVAC`, `XLH_INVALID_XVAC`.
+    pub flags: u8,
+    /// The tuples' line pointers.
+    pub offsets: Offsets<'a>,
 }
 
 /// `xl_heap_visible`.
@@ -113,7 +136,7 @@ pub struct NewCommandId {
     /// The relation.
     pub relation: RelFileLocator,
     /// Block of the tuple.
-    pub block: u32,
+    pub block: BlockNumber,
     /// Line pointer of the tuple.
     pub offset: OffsetNumber,
 }
@@ -129,10 +152,10 @@ impl<'a> Heap2<'a> {
                 (0x00, _) => Self::Rewrite,
                 (0x10 | 0x20 | 0x30, Version::V17 | Version::V18) => Self::Prune(Prune::parse_17(cursor, record)?),
                 (0x10, _) => Self::Prune(Prune::parse_prune(cursor, record)?),
-                (0x20, Version::V13) => Self::FreezePage(FreezePage::parse(cursor)?),
+                (0x20, Version::V13) => Self::FreezePage(FreezePage::parse(cursor, record)?),
                 (0x30, Version::V13) => Self::CleanupInfo,
                 (0x20, _) => Self::Prune(Prune::parse_vacuum(cursor, record)?),
-                (0x30, _) => Self::FreezePage(FreezePage::parse(cursor)?),
+                (0x30, _) => Self::FreezePage(FreezePage::parse(cursor, record)?),
                 (0x40, _) => Self::Visible(Visible {
                     cutoff: TransactionId::new(cursor.u32("snapshotConflictHorizon")?),
                     flags: cursor.u8("flags")?,
@@ -143,6 +166,17 @@ impl<'a> Heap2<'a> {
             })
         })
     }
+}
+
+/// Transactions up to this one conflict with a record of kind [`Heap2::CleanupInfo`] on a standby.
+///
+/// # Errors
+/// [`RecordError`] if there is less data than such a record has.
+pub fn cleanup_horizon(record: &Record<'_>) -> Result<TransactionId, RecordError> {
+    parse_main(record, |cursor| {
+        locator(cursor)?;
+        cursor.u32("latestRemovedXid").map(TransactionId::new)
+    })
 }
 
 /// Data of block 0, or `None` if there is none: then the page has an image.
@@ -157,6 +191,7 @@ impl<'a> Prune<'a> {
         let conflict_horizon = Some(TransactionId::new(cursor.u32("latestRemovedXid")?));
         let redirected_count = cursor.u16("nredirected")?;
         let dead_count = cursor.u16("ndead")?;
+        let is_catalog = is_catalog(cursor, record.version)?;
         let changes = block_data(record)?.map(|data| {
             let mut data = Cursor::new(data);
             Ok(PruneChanges {
@@ -167,7 +202,7 @@ impl<'a> Prune<'a> {
             })
         });
         let changes = changes.transpose()?;
-        Ok(Self { conflict_horizon, redirected_count, dead_count, unused_count: 0, changes })
+        Ok(Self { conflict_horizon, is_catalog, redirected_count, dead_count, changes, ..Self::default() })
     }
 
     /// `xl_heap_vacuum` of 14 to 16.
@@ -178,33 +213,33 @@ impl<'a> Prune<'a> {
             Ok(PruneChanges { unused, ..PruneChanges::default() })
         });
         let changes = changes.transpose()?;
-        Ok(Self { conflict_horizon: None, redirected_count: 0, dead_count: 0, unused_count, changes })
+        Ok(Self { unused_count, changes, ..Self::default() })
     }
 
     /// `xl_heap_prune` of 17 and later. Its `reason` is never written: the operation tells.
     fn parse_17(cursor: &mut Cursor<'a>, record: &Record<'a>) -> Result<Self, Malformed> {
+        const IS_CATALOG: u8 = 1 << 1;
         const CLEANUP_LOCK: u8 = 1 << 2;
         const HAS_CONFLICT_HORIZON: u8 = 1 << 3;
         const HAS_FREEZE_PLANS: u8 = 1 << 4;
         const HAS_REDIRECTIONS: u8 = 1 << 5;
         const HAS_DEAD_ITEMS: u8 = 1 << 6;
         const HAS_NOW_UNUSED_ITEMS: u8 = 1 << 7;
-        const FREEZE_PLAN_SIZE: usize = 12;
 
         cursor.u8("reason")?;
         let flags = cursor.u8("flags")?;
         let has = |flag| flags & flag != 0;
-        let conflict_horizon = match has(HAS_CONFLICT_HORIZON) {
-            true => Some(TransactionId::new(cursor.u32("snapshotConflictHorizon")?)),
-            false => None,
-        };
-        let mut changes = None;
+        let mut prune = Self { is_catalog: has(IS_CATALOG), ..Self::default() };
+        if has(HAS_CONFLICT_HORIZON) {
+            prune.conflict_horizon = Some(TransactionId::new(cursor.u32("snapshotConflictHorizon")?));
+        }
         if let Some(data) = block_data(record)? {
             let mut data = Cursor::new(data);
+            let mut plans = Cursor::new(&[]);
             if has(HAS_FREEZE_PLANS) {
-                let plans = usize::from(data.u16("nplans")?);
+                let count = usize::from(data.u16("nplans")?);
                 data.skip("padding", 2)?;
-                data.skip("plans", plans.saturating_mul(FREEZE_PLAN_SIZE))?;
+                plans = Cursor::new(data.take("plans", count.saturating_mul(FreezePlan::SIZE))?);
             }
             let mut list = |flag, field, each: u16| match has(flag) {
                 true => {
@@ -213,21 +248,51 @@ impl<'a> Prune<'a> {
                 }
                 false => Ok(Offsets::default()),
             };
-            changes = Some(PruneChanges {
+            prune.changes = Some(PruneChanges {
                 redirected: list(HAS_REDIRECTIONS, "redirected", 2)?,
                 dead: list(HAS_DEAD_ITEMS, "nowdead", 1)?,
                 unused: list(HAS_NOW_UNUSED_ITEMS, "nowunused", 1)?,
                 repairs_fragmentation: has(CLEANUP_LOCK),
             });
+            prune.freeze_plans = FreezePlan::list(plans, &mut data)?;
         }
-        Ok(Self { conflict_horizon, redirected_count: 0, dead_count: 0, unused_count: 0, changes })
+        Ok(prune)
     }
 }
 
-impl FreezePage {
-    fn parse(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
+impl<'a> FreezePlan<'a> {
+    const SIZE: usize = 12;
+
+    /// Plans, and line pointers for all of them behind them.
+    fn list(mut plans: Cursor<'a>, offsets: &mut Cursor<'a>) -> Result<Vec<Self>, Malformed> {
+        let mut list = Vec::with_capacity(plans.rest().len() / Self::SIZE);
+        while !plans.is_empty() {
+            let xmax = TransactionId::new(plans.u32("xmax")?);
+            let infomask2 = plans.u16("t_infomask2")?;
+            let infomask = plans.u16("t_infomask")?;
+            let flags = plans.u8("frzflags")?;
+            plans.skip("padding", 1)?;
+            let count = plans.u16("ntuples")?;
+            let offsets = Offsets::take(offsets, "offsets", count)?;
+            list.push(Self { xmax, infomask2, infomask, flags, offsets });
+        }
+        Ok(list)
+    }
+}
+
+impl<'a> FreezePage<'a> {
+    fn parse(cursor: &mut Cursor<'a>, record: &Record<'a>) -> Result<Self, Malformed> {
         let cutoff = TransactionId::new(cursor.u32("cutoff_xid")?);
-        Ok(Self { cutoff, count: cursor.u16("ntuples")? })
+        let count = cursor.u16("ntuples")?;
+        let is_catalog = is_catalog(cursor, record.version)?;
+        let mut plans = None;
+        // Before 16, each tuple has a plan of its own.
+        if let Some(data) = block_data(record)?.filter(|_| record.version >= Version::V16) {
+            let mut data = Cursor::new(data);
+            let bytes = data.take("plans", usize::from(count).saturating_mul(FreezePlan::SIZE))?;
+            plans = Some(FreezePlan::list(Cursor::new(bytes), &mut data)?);
+        }
+        Ok(Self { cutoff, count, is_catalog, plans })
     }
 }
 
@@ -280,7 +345,7 @@ impl NewCommandId {
         let cmax = cursor.u32("cmax")?;
         let combo = cursor.u32("combocid")?;
         let relation = locator(cursor)?;
-        let block = u32::from(cursor.u16("bi_hi")?) << 16 | u32::from(cursor.u16("bi_lo")?);
+        let block = block_id(cursor)?;
         let offset = OffsetNumber::new(cursor.u16("ip_posid")?);
         Ok(Self { top_xid, cmin, cmax, combo, relation, block, offset })
     }

@@ -1,4 +1,4 @@
-//! Resource managers: each writes records of its own kinds. One file for each whose records are typed.
+//! Resource managers: each writes records of its own kinds. One file for each of PostgreSQL's own.
 //!
 //! Source: `src/include/access/rmgrlist.h`.
 
@@ -7,15 +7,30 @@ use std::fmt;
 use crate::cursor::Cursor;
 use crate::error::Malformed;
 use crate::error::RecordError;
-use crate::ids::{OffsetNumber, RelFileLocator};
+use crate::ids::{BlockNumber, OffsetNumber, RelFileLocator};
 use crate::record::Record;
+use crate::version::Version;
 
+pub mod brin;
+pub mod btree;
+pub mod clog;
+pub mod commit_ts;
 pub mod dbase;
+pub mod generic;
+pub mod gin;
+pub mod gist;
+pub mod hash;
 pub mod heap;
 pub mod heap2;
+pub mod logical_message;
 pub mod multixact;
+pub mod relmap;
+pub mod replication_origin;
+pub mod sequence;
 pub mod smgr;
+pub mod spgist;
 pub mod standby;
+pub mod tablespace;
 pub mod xact;
 pub mod xlog;
 
@@ -142,6 +157,27 @@ fn locator(cursor: &mut Cursor<'_>) -> Result<RelFileLocator, Malformed> {
     let tablespace = cursor.u32("spcOid")?;
     let database = cursor.u32("dbOid")?;
     Ok(RelFileLocator::new(tablespace, database, cursor.u32("relNumber")?))
+}
+
+/// A block's number in two halves, the upper one first (`BlockIdData`).
+fn block_id(cursor: &mut Cursor<'_>) -> Result<BlockNumber, Malformed> {
+    let (high, low) = (cursor.u16("bi_hi")?, cursor.u16("bi_lo")?);
+    Ok(BlockNumber::new(u32::from(high) << 16 | u32::from(low)))
+}
+
+/// The number of a page of a file that is kept like the commit log (`slru.c`): 64 bits wide from 17 on.
+fn slru_page(cursor: &mut Cursor<'_>, version: Version) -> Result<i64, Malformed> {
+    if version < Version::V17 { cursor.i32("pageno").map(i64::from) } else { cursor.i64("pageno") }
+}
+
+/// `isCatalogRel`: whether the relation is a catalogue as far as logical decoding is concerned; from 16 on.
+fn is_catalog(cursor: &mut Cursor<'_>, version: Version) -> Result<bool, Malformed> {
+    if version < Version::V16 { Ok(false) } else { cursor.bool("isCatalogRel") }
+}
+
+/// A C string at the end of main data: up to its terminating zero, or all.
+fn c_string<'a>(cursor: &Cursor<'a>) -> &'a [u8] {
+    cursor.rest().split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// An array of line pointer numbers, borrowed.

@@ -14,16 +14,7 @@ pub enum Standby {
     /// The transactions that were running a moment ago.
     RunningXacts(RunningXacts),
     /// Invalidation messages of a transaction without a number.
-    Invalidations {
-        /// Database.
-        database: Oid,
-        /// Its default tablespace.
-        tablespace: Oid,
-        /// Whether the relation cache's file is no longer valid.
-        relcache_file_invalidation: bool,
-        /// The messages.
-        messages: Vec<Invalidation>,
-    },
+    Invalidations(Invalidations),
     /// An operation that is not known here.
     Unknown,
 }
@@ -43,6 +34,19 @@ pub struct RunningXacts {
     pub latest_completed_xid: TransactionId,
     /// Transactions and subtransactions that were running.
     pub xids: Vec<TransactionId>,
+}
+
+/// `xl_invalidations`, and the like in other records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalidations {
+    /// Database.
+    pub database: Oid,
+    /// Its default tablespace.
+    pub tablespace: Oid,
+    /// Whether the relation cache's file is no longer valid.
+    pub relcache_file_invalidation: bool,
+    /// The messages.
+    pub messages: Vec<Invalidation>,
 }
 
 /// A shared invalidation message (`SharedInvalidationMessage`, 16 bytes).
@@ -86,18 +90,27 @@ impl Standby {
                     })?)
                 }
                 0x10 => Self::RunningXacts(RunningXacts::parse(cursor)?),
-                0x20 => {
-                    let database = Oid::new(cursor.u32("dbId")?);
-                    let tablespace = Oid::new(cursor.u32("tsId")?);
-                    let relcache_file_invalidation = cursor.bool("relcacheInitFileInval")?;
-                    cursor.skip("padding", 3)?;
-                    let count = cursor.count("nmsgs", Invalidation::SIZE)?;
-                    let messages = Invalidation::list(cursor, count)?;
-                    Self::Invalidations { database, tablespace, relcache_file_invalidation, messages }
-                }
+                0x20 => Self::Invalidations(Invalidations::parse(cursor)?),
                 _ => Self::Unknown,
             })
         })
+    }
+}
+
+impl Invalidations {
+    /// Database and tablespace whose relation cache file is no longer valid, if it is not.
+    #[must_use]
+    pub fn init_file(&self) -> Option<(Oid, Oid)> {
+        self.relcache_file_invalidation.then_some((self.database, self.tablespace))
+    }
+
+    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        let database = Oid::new(cursor.u32("dbId")?);
+        let tablespace = Oid::new(cursor.u32("tsId")?);
+        let relcache_file_invalidation = cursor.bool("relcacheInitFileInval")?;
+        cursor.skip("padding", 3)?;
+        let count = cursor.count("nmsgs", Invalidation::SIZE)?;
+        Ok(Self { database, tablespace, relcache_file_invalidation, messages: Invalidation::list(cursor, count)? })
     }
 }
 

@@ -155,7 +155,7 @@ impl Xact {
                     let count = cursor.count("nsubxacts", 4)?;
                     Self::Assignment { top, subtransactions: transactions(cursor, count)? }
                 }
-                0x60 => {
+                0x60 if record.version >= Version::V14 => {
                     let count = cursor.count("nmsgs", Invalidation::SIZE)?;
                     Self::Invalidations(Invalidation::list(cursor, count)?)
                 }
@@ -323,7 +323,7 @@ fn align(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
 
 /// Name of the operation as in `xact_identify`; `None` for one that does not exist.
 #[must_use]
-pub fn identify(info: u8) -> Option<&'static str> {
+pub fn identify(info: u8, version: Version) -> Option<&'static str> {
     Some(match info & OPERATION_MASK {
         0x00 => "COMMIT",
         0x10 => "PREPARE",
@@ -331,7 +331,7 @@ pub fn identify(info: u8) -> Option<&'static str> {
         0x30 => "COMMIT_PREPARED",
         0x40 => "ABORT_PREPARED",
         0x50 => "ASSIGNMENT",
-        0x60 => "INVALIDATION",
+        0x60 if version >= Version::V14 => "INVALIDATION",
         _ => return None,
     })
 }

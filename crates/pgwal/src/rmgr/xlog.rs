@@ -6,7 +6,7 @@ use crate::error::{Malformed, RecordError};
 use crate::ids::{MultiXactId, Oid, TimelineId, TransactionId};
 use crate::lsn::Lsn;
 use crate::record::Record;
-use crate::rmgr::parse_main;
+use crate::rmgr::{c_string, parse_main};
 use crate::timestamp::Timestamp;
 use crate::version::Version;
 
@@ -42,8 +42,8 @@ pub enum Xlog<'a> {
     Image,
     /// A record was given up in its middle by a crash.
     OverwriteContrecord(Lsn, Timestamp),
-    /// Where a checkpoint's redo begins (17 and later).
-    CheckpointRedo,
+    /// Where a checkpoint's redo begins, and `wal_level` there (17 and later).
+    CheckpointRedo(i32),
     /// An operation that is not known here.
     Unknown,
 }
@@ -138,8 +138,7 @@ impl<'a> Xlog<'a> {
                 0x60 => Self::ParameterChange(ParameterChange::parse(cursor)?),
                 0x70 => {
                     let time = Timestamp::new(cursor.i64("rp_time")?);
-                    let name = cursor.rest().split(|byte| *byte == 0).next().unwrap_or_default();
-                    Self::RestorePoint(time, name)
+                    Self::RestorePoint(time, c_string(cursor))
                 }
                 0x80 => Self::FullPageWrites(cursor.bool("fpw")?),
                 0x90 => Self::EndOfRecovery(EndOfRecovery::parse(cursor, record.version)?),
@@ -149,7 +148,7 @@ impl<'a> Xlog<'a> {
                     let overwritten = Lsn::new(cursor.u64("overwritten_lsn")?);
                     Self::OverwriteContrecord(overwritten, Timestamp::new(cursor.i64("overwrite_time")?))
                 }
-                0xE0 => Self::CheckpointRedo,
+                0xE0 if record.version >= Version::V17 => Self::CheckpointRedo(cursor.i32("wal_level")?),
                 _ => Self::Unknown,
             })
         })
