@@ -425,10 +425,24 @@ fn images_are_told_in_detail() -> Result<()> {
 fn options_mean_the_same() -> Result<()> {
     let Some(cluster) = cluster_of(MAJOR..=MAJOR)? else { return Ok(()) };
     let start = cluster.flush_wal()?;
-    cluster.psql("postgres", "CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 500)")?;
+    cluster.psql(
+        "postgres",
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 500); VACUUM t; CHECKPOINT;
+         DELETE FROM t WHERE id % 100 = 0;",
+    )?;
+    let relation =
+        "SELECT concat_ws('/', 1663, oid, pg_relation_filenode('t')) FROM pg_database WHERE datname = 'postgres'";
+    let relation = cluster.psql("postgres", relation)?;
     let xid = cluster.psql("postgres", "INSERT INTO t VALUES (0) RETURNING pg_current_xact_id()::xid")?;
     let end = cluster.flush_wal()?;
-    let options: [&[&str]; 6] = [
+    let options: [&[&str]; 13] = [
+        &["--relation", &relation],
+        &["-R", &relation, "-B", "1"],
+        &["-R", &relation, "--block", "999"],
+        &["--fork", "vm"],
+        &["-R", &relation, "-F", "main", "-w"],
+        &["--fullpage", "-b"],
+        &["--quiet"],
         &["--limit", "7"],
         &["-n", "3", "-r", "heap"],
         &["--rmgr=Heap", "--rmgr=Transaction"],

@@ -1,6 +1,7 @@
 //! The small numbers that WAL records are made of, each a type of its own.
 
 use std::fmt;
+use std::str::FromStr;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $inner:ty) => {
@@ -220,6 +221,43 @@ impl RelFileLocator {
     }
 }
 
+/// The text does not name a relation's files or fork.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseLocatorError {
+    /// Not three numbers with slashes between them, or tablespace or file are zero.
+    #[error("invalid relation specification: \"{0}\", expecting \"tablespace OID/database OID/relation filenode\"")]
+    Relation(String),
+    /// Not the name of a fork.
+    #[error("invalid fork name: \"{0}\"")]
+    Fork(String),
+}
+
+impl FromStr for RelFileLocator {
+    type Err = ParseLocatorError;
+
+    /// Reads `1663/5/16384`.
+    fn from_str(text: &str) -> Result<Self, ParseLocatorError> {
+        let mut numbers = text.split('/').map(|number| number.parse::<u32>().ok());
+        match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Some(tablespace @ 1..)), Some(Some(database)), Some(Some(relation @ 1..)), None) => {
+                Ok(Self::new(tablespace, database, relation))
+            }
+            _ => Err(ParseLocatorError::Relation(text.to_owned())),
+        }
+    }
+}
+
+impl FromStr for Fork {
+    type Err = ParseLocatorError;
+
+    /// Reads `main`, `fsm`, `vm` or `init` (`forkname_to_number`).
+    fn from_str(text: &str) -> Result<Self, ParseLocatorError> {
+        let forks = [Self::MAIN, Self::FREE_SPACE_MAP, Self::VISIBILITY_MAP, Self::INIT];
+        let fork = forks.into_iter().find(|fork| fork.name() == Some(text));
+        fork.ok_or_else(|| ParseLocatorError::Fork(text.to_owned()))
+    }
+}
+
 impl fmt::Display for RelFileLocator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}/{}", self.tablespace, self.database, self.relation)
@@ -282,6 +320,17 @@ mod tests {
         assert!(before.precedes(after));
         assert!(!after.precedes(before));
         assert!(TransactionId::FROZEN.precedes(before));
+    }
+
+    #[test]
+    fn locators_and_forks_are_read_as_pg_waldump_reads_them() {
+        assert_eq!("1663/5/16384".parse(), Ok(RelFileLocator::new(1663, 5, 16384)));
+        assert_eq!("1664/0/1262".parse(), Ok(RelFileLocator::new(1664, 0, 1262)));
+        for wrong in ["", "1663/5", "0/5/16384", "1663/5/0", "1663/5/1/2", "a/b/c"] {
+            assert!(wrong.parse::<RelFileLocator>().is_err(), "{wrong}");
+        }
+        assert_eq!("vm".parse(), Ok(Fork::VISIBILITY_MAP));
+        assert!("VM".parse::<Fork>().is_err());
     }
 
     #[test]

@@ -50,8 +50,8 @@ pub use cursor::Cursor;
 pub use error::{Malformed, ReadError, ReadErrorKind, RecordError};
 pub use heap_page::{HeapPage, ItemFlags, ItemId, TupleHeader, Updater, infomask};
 pub use ids::{
-    BlockNumber, Fork, FullTransactionId, MultiXactId, OffsetNumber, Oid, OriginId, RelFileLocator, TimelineId,
-    TransactionId,
+    BlockNumber, Fork, FullTransactionId, MultiXactId, OffsetNumber, Oid, OriginId, ParseLocatorError, RelFileLocator,
+    TimelineId, TransactionId,
 };
 pub use image::{Compression, Image, ImageError};
 pub use lsn::{Lsn, ParseLsnError};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use pgwal::Lsn;
+use pgwal::{Fork, Lsn, RelFileLocator};
 
 use crate::heatmap::PictureFile;
 use crate::selection::RmgrChoice;
@@ -32,6 +32,7 @@ pub(crate) enum Command {
 Examples:
   walker dump --pgdata /var/lib/postgresql/15/main --limit 10
   walker dump --path archive --start 0/1500000 --end 0/2000000 --rmgr Heap --rmgr Heap2
+  walker dump --path archive --relation 1663/5/16384 --block 0 --bkp-details
   walker dump --rmgr list")]
 pub(crate) struct DumpArguments {
     #[command(flatten)]
@@ -41,6 +42,9 @@ pub(crate) struct DumpArguments {
     /// Show the block references in detail, each on a line of its own
     #[arg(short, long)]
     pub(crate) bkp_details: bool,
+    /// Show nothing but errors: whether the log can be read
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 /// Count the records of the log by resource manager, as pg_waldump --stats does
@@ -136,6 +140,19 @@ pub(crate) struct WalArguments {
 /// Which records.
 #[derive(Debug, Default, Args)]
 pub(crate) struct FilterArguments {
+    /// Only records that change blocks of this relation: tablespace/database/filenode; may be repeated
+    #[arg(short = 'R', long = "relation", value_name = "T/D/R")]
+    pub(crate) relations: Vec<RelFileLocator>,
+    /// Only records that change this block of the relation
+    #[arg(short = 'B', long, value_name = "N", requires = "relations")]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=0xFFFF_FFFE))]
+    pub(crate) block: Option<u32>,
+    /// Only records that change blocks of this fork
+    #[arg(short = 'F', long, value_name = "main|fsm|vm|init")]
+    pub(crate) fork: Option<Fork>,
+    /// Only records with a full-page image
+    #[arg(short = 'w', long)]
+    pub(crate) fullpage: bool,
     /// Stop after so many records
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) limit: Option<u64>,

@@ -21,21 +21,24 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
         return Ok(output.finish()?);
     }
     let mut input = WalInput::open(&arguments.wal)?;
-    if let Some(skipped) = input.skipped() {
+    if let Some(skipped) = input.skipped().filter(|_| !arguments.quiet) {
         output.write(&skipped)?;
     }
     let mut selection = Selection::new(&arguments.filter);
     let mut line = String::new();
     let directory = input.directory().to_owned();
     while let Some(record) = input.next()? {
-        if !selection.takes(&record.header) {
+        let content = |error| WalInput::explain_content(error, &directory);
+        if !selection.takes(&record).map_err(content)? {
             continue;
         }
-        let record = record.decode().map_err(|error| WalInput::explain_content(error, &directory))?;
+        let record = record.decode().map_err(content)?;
         line.clear();
         // Writing to a String does not fail.
         let _ = write_record(&mut line, &record, arguments.bkp_details);
-        output.write(&line)?;
+        if !arguments.quiet {
+            output.write(&line)?;
+        }
         if selection.is_full() {
             return Ok(output.finish()?);
         }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use pgwal::{RecordHeader, RmgrId};
+use pgwal::{Block, RawRecord, ReadError, Record, RmgrId};
 
 use crate::arguments::FilterArguments;
 
@@ -42,23 +42,42 @@ pub(crate) fn rmgr_list() -> String {
 #[derive(Debug)]
 pub(crate) struct Selection<'a> {
     filter: &'a FilterArguments,
+    /// Whether the blocks of a record decide.
+    by_blocks: bool,
     taken: u64,
 }
 
 impl<'a> Selection<'a> {
     /// The filters that were asked for.
     pub(crate) fn new(filter: &'a FilterArguments) -> Self {
-        Self { filter, taken: 0 }
+        let FilterArguments { relations, fork, fullpage, .. } = filter;
+        Self { filter, by_blocks: !relations.is_empty() || fork.is_some() || *fullpage, taken: 0 }
     }
 
     /// Whether this record is wanted; if so, it counts towards the limit.
+    ///
+    /// # Errors
+    /// If its blocks matter and cannot be decoded.
     #[inline]
-    pub(crate) fn takes(&mut self, record: &RecordHeader) -> bool {
+    pub(crate) fn takes(&mut self, record: &RawRecord<'_>) -> Result<bool, ReadError> {
         let FilterArguments { rmgrs, xid, .. } = self.filter;
-        let wanted = (rmgrs.is_empty() || rmgrs.contains(&RmgrChoice::Rmgr(record.rmgr)))
-            && xid.is_none_or(|xid| xid == record.xid.get());
+        let header = &record.header;
+        let wanted = (rmgrs.is_empty() || rmgrs.contains(&RmgrChoice::Rmgr(header.rmgr)))
+            && xid.is_none_or(|xid| xid == header.xid.get())
+            && (!self.by_blocks || self.takes_blocks(&record.decode()?));
         self.taken += u64::from(wanted);
-        wanted
+        Ok(wanted)
+    }
+
+    fn takes_blocks(&self, record: &Record<'_>) -> bool {
+        let FilterArguments { relations, block, fork, fullpage, .. } = self.filter;
+        let matches = |reference: &Block<'_>| {
+            (relations.is_empty() || relations.contains(&reference.relation))
+                && block.is_none_or(|block| block == reference.number.get())
+                && fork.is_none_or(|fork| fork == reference.fork)
+        };
+        let by_place = relations.is_empty() && fork.is_none() || record.blocks.iter().any(matches);
+        by_place && (!fullpage || record.blocks.iter().any(|reference| reference.image.is_some()))
     }
 
     /// Whether the limit is reached. Zero is none.

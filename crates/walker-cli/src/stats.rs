@@ -45,8 +45,9 @@ fn count(input: &mut WalInput, filter: &FilterArguments, statistics: &mut Statis
     let mut selection = Selection::new(filter);
     let directory = input.directory().to_owned();
     while let Some(record) = input.next()? {
-        if selection.takes(&record.header) {
-            let images = record.image_len().map_err(|error| WalInput::explain_content(error, &directory))?;
+        let content = |error| WalInput::explain_content(error, &directory);
+        if selection.takes(&record).map_err(content)? {
+            let images = record.image_len().map_err(content)?;
             statistics.count(&record.header, images);
             (statistics.end, statistics.version) = (record.end, record.version);
             if selection.is_full() {
