@@ -239,6 +239,53 @@ fn concurrent_sessions_leave_what_pgstattuple_finds() -> Result<()> {
     Ok(())
 }
 
+/// Each transaction does one of several things to random rows: rolls back, rolls back to a savepoint, locks for a
+/// foreign key, deletes, updates.
+const MIXED_TRANSACTIONS: &str = "
+\\set aid random(1, 20000)
+\\set kind random(1, 10)
+\\if :kind < 3
+BEGIN; UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid; ROLLBACK;
+\\elif :kind < 5
+BEGIN; SAVEPOINT a; DELETE FROM pgbench_accounts WHERE aid = :aid; ROLLBACK TO a;
+UPDATE pgbench_accounts SET filler = 'x' WHERE aid = :aid; END;
+\\elif :kind < 6
+BEGIN; SELECT abalance FROM pgbench_accounts WHERE aid = :aid FOR KEY SHARE;
+INSERT INTO pgbench_history (tid, bid, aid, delta) VALUES (1, 1, :aid, 1); END;
+\\elif :kind < 7
+DELETE FROM pgbench_history WHERE ctid = (SELECT ctid FROM pgbench_history LIMIT 1 OFFSET :kind);
+\\else
+UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;
+UPDATE pgbench_tellers SET tbalance = tbalance + 1 WHERE tid = :kind;
+\\endif
+";
+
+#[test]
+fn transactions_of_all_kinds_beside_autovacuum_and_checkpoints_leave_what_pgstattuple_finds() -> Result<()> {
+    let cluster = prepare(
+        builder()?
+            .setting("autovacuum", "on")
+            .setting("autovacuum_naptime", "1s")
+            .setting("autovacuum_vacuum_threshold", "50")
+            .setting("autovacuum_vacuum_scale_factor", "0.01")
+            .setting("synchronous_commit", "off"),
+    )?;
+    cluster.pgbench(["--initialize", "--scale=1", "--quiet"])?;
+    let directory = walker_testing::temporary_directory()?;
+    let script = directory.path().join("mixed.sql");
+    std::fs::write(&script, MIXED_TRANSACTIONS)?;
+    let script = format!("--file={}", script.display());
+    for round in 1..=3 {
+        let seed = format!("--random-seed={round}");
+        cluster.pgbench(["--no-vacuum", "--client=4", "--jobs=2", "--transactions=3000", &seed, &script])?;
+        cluster.psql("postgres", "CHECKPOINT")?;
+    }
+    cluster.psql("postgres", "ALTER SYSTEM SET autovacuum = off; SELECT pg_reload_conf()")?;
+    let running = "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'";
+    cluster.wait_until_true("postgres", running, TIMEOUT)?;
+    assert_equal(&cluster)
+}
+
 #[test]
 fn compressed_images_and_checksums_change_nothing() -> Result<()> {
     for compression in ["pglz", "lz4", "zstd"] {
