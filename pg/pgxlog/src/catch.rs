@@ -6,9 +6,11 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
 use pgrx::{PgSqlErrorCode, PgTryBuilder};
 
-// pgrx has no binding of `src/include/utils/timeout.h`.
+// pgrx has no binding of `src/include/utils/timeout.h` and `src/include/storage/aio_subsys.h`.
 unsafe extern "C-unwind" {
     fn disable_all_timeouts(keep_indicators: bool);
+    #[cfg(feature = "pg18")]
+    fn pgaio_error_cleanup();
 }
 
 /// Runs `call`; a PostgreSQL ERROR or a Rust panic in it becomes its text.
@@ -77,7 +79,7 @@ pub fn recover() {
         pg_sys::ConditionVariableCancelSleep();
         *pg_sys::my_wait_event_info = 0;
         #[cfg(feature = "pg18")]
-        pg_sys::pgaio_error_cleanup();
+        pgaio_error_cleanup();
         pg_sys::UnlockBuffers();
         if !pg_sys::MyReplicationSlot.is_null() {
             pg_sys::ReplicationSlotRelease();
