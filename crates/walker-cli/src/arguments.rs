@@ -33,6 +33,7 @@ Examples:
   walker dump --pgdata /var/lib/postgresql/15/main --limit 10
   walker dump --path archive --start 0/1500000 --end 0/2000000 --rmgr Heap --rmgr Heap2
   walker dump --path archive --relation 1663/5/16384 --block 0 --bkp-details
+  walker dump --path archive --xid 4711 --format json
   walker dump --rmgr list")]
 pub(crate) struct DumpArguments {
     #[command(flatten)]
@@ -45,6 +46,10 @@ pub(crate) struct DumpArguments {
     /// Show nothing but errors: whether the log can be read
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// How to write the records: JSON is one object on each line
+    #[arg(long, value_name = "text|json|csv", value_enum, default_value_t, hide_possible_values = true)]
+    #[arg(conflicts_with = "bkp_details")]
+    pub(crate) format: RecordFormat,
 }
 
 /// Count the records of the log by resource manager, as pg_waldump --stats does
@@ -180,6 +185,18 @@ pub(crate) struct ConnectionArguments {
     /// User name
     #[arg(short = 'U', long, value_name = "USER")]
     pub(crate) username: Option<String>,
+}
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RecordFormat {
+    /// The lines of pg_waldump
+    #[default]
+    Text,
+    /// One JSON object on each line
+    Json,
+    /// CSV with a heading
+    Csv,
 }
 
 /// How numbers are written.

@@ -8,8 +8,9 @@ use std::fmt::{self, Write as _};
 use anyhow::Result;
 use pgwal::{Block, Compression, DEFAULT_BLOCK_SIZE, Fork, Image, Lsn, Record, Version};
 
-use crate::arguments::DumpArguments;
+use crate::arguments::{DumpArguments, RecordFormat};
 use crate::output::Output;
+use crate::record_row::{RecordRow, write_csv_row};
 use crate::selection::{RmgrChoice, Selection, rmgr_list};
 use crate::wal_input::WalInput;
 
@@ -21,11 +22,13 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
         return Ok(output.finish()?);
     }
     let mut input = WalInput::open(&arguments.wal)?;
-    if let Some(skipped) = input.skipped().filter(|_| !arguments.quiet) {
+    let for_people = arguments.format == RecordFormat::Text && !arguments.quiet;
+    if let Some(skipped) = input.skipped().filter(|_| for_people) {
         output.write(&skipped)?;
     }
     let mut selection = Selection::new(&arguments.filter);
-    let mut line = String::new();
+    let mut writer = RecordWriter::new(arguments);
+    output.write_bytes(writer.heading()?)?;
     let directory = input.directory().to_owned();
     while let Some(record) = input.next()? {
         let content = |error| WalInput::explain_content(error, &directory);
@@ -33,18 +36,54 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
             continue;
         }
         let record = record.decode().map_err(content)?;
-        line.clear();
-        // Writing to a String does not fail.
-        let _ = write_record(&mut line, &record, arguments.bkp_details);
-        if !arguments.quiet {
-            output.write(&line)?;
-        }
+        output.write_bytes(writer.line(&record)?)?;
         if selection.is_full() {
             return Ok(output.finish()?);
         }
     }
     output.finish()?;
     input.check_end()
+}
+
+/// Writes records as the arguments want them, into memory that is used again.
+struct RecordWriter {
+    format: RecordFormat,
+    details: bool,
+    quiet: bool,
+    text: String,
+    bytes: Vec<u8>,
+}
+
+impl RecordWriter {
+    fn new(arguments: &DumpArguments) -> Self {
+        let DumpArguments { format, bkp_details: details, quiet, .. } = *arguments;
+        Self { format, details, quiet, text: String::new(), bytes: Vec::new() }
+    }
+
+    /// What comes before the first record.
+    fn heading(&mut self) -> Result<&[u8]> {
+        if self.format == RecordFormat::Csv && !self.quiet {
+            write_csv_row(&mut self.bytes, RecordRow::COLUMNS)?;
+        }
+        Ok(&self.bytes)
+    }
+
+    /// The record.
+    fn line(&mut self, record: &Record<'_>) -> Result<&[u8]> {
+        self.text.clear();
+        self.bytes.clear();
+        match self.format {
+            _ if self.quiet => {}
+            RecordFormat::Text => {
+                // Writing to a String does not fail.
+                let _ = write_record(&mut self.text, record, self.details);
+                return Ok(self.text.as_bytes());
+            }
+            RecordFormat::Json => RecordRow::new(record).write_json(&mut self.bytes)?,
+            RecordFormat::Csv => RecordRow::new(record).write_csv(&mut self.bytes)?,
+        }
+        Ok(&self.bytes)
+    }
 }
 
 /// The line of one record; with `details` the lines.
@@ -81,7 +120,7 @@ fn write_description(line: &mut String, record: &Record<'_>) -> fmt::Result {
 fn write_block(line: &mut String, block: &Block<'_>) -> fmt::Result {
     write!(line, ", blkref #{}: rel {}", block.id, block.relation)?;
     if block.fork != Fork::MAIN {
-        write!(line, " fork {}", ForkName(block.fork))?;
+        write!(line, " fork {}", fork_name(block.fork))?;
     }
     write!(line, " blk {}", block.number)?;
     match &block.image {
@@ -93,7 +132,7 @@ fn write_block(line: &mut String, block: &Block<'_>) -> fmt::Result {
 
 fn write_block_in_detail(line: &mut String, block: &Block<'_>, version: Version) -> fmt::Result {
     let Block { id, relation, number, .. } = block;
-    write!(line, "\tblkref #{id}: rel {relation} fork {} blk {number}", ForkName(block.fork))?;
+    write!(line, "\tblkref #{id}: rel {relation} fork {} blk {number}", fork_name(block.fork))?;
     if let Some(image) = &block.image {
         let purpose = if image.apply { "" } else { " for WAL verification" };
         let Image { hole_offset, hole_length, .. } = image;
@@ -129,15 +168,8 @@ impl fmt::Display for Padded {
 }
 
 /// A fork's name, or its number if PostgreSQL has no such fork.
-struct ForkName(Fork);
-
-impl fmt::Display for ForkName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.name() {
-            Some(name) => formatter.write_str(name),
-            None => write!(formatter, "{}", self.0.get()),
-        }
-    }
+pub(crate) fn fork_name(fork: Fork) -> String {
+    fork.name().map_or_else(|| fork.get().to_string(), ToOwned::to_owned)
 }
 
 #[cfg(test)]

@@ -39,6 +39,11 @@ impl Output {
         Ok(self.0.write_all(text.as_bytes())?)
     }
 
+    /// Writes bytes as they are.
+    pub(crate) fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        Ok(self.0.write_all(bytes)?)
+    }
+
     /// Writes a value as JSON over several lines.
     pub(crate) fn write_json(&mut self, value: &impl Serialize) -> Result<(), OutputError> {
         serde_json::to_writer_pretty(&mut self.0, value).map_err(io::Error::from)?;
