@@ -15,6 +15,7 @@ mod install;
 mod libraries;
 mod load;
 mod setup;
+mod soak;
 mod steps;
 mod test;
 mod tools;
@@ -33,6 +34,7 @@ enum Command {
     Bench(bench::Arguments),
     Install(install::Arguments),
     Setup(setup::Arguments),
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Install(arguments) => install::run(&arguments),
         Command::Setup(arguments) => setup::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

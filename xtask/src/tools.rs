@@ -10,6 +10,7 @@ use crate::workspace::{cache_directory, cargo};
 
 /// What is built where the machine has no cargo-nextest of its own.
 const NEXTEST: &str = "0.9.143";
+const FUZZ: &str = "0.13.2";
 
 /// What generates Rust from PostgreSQL's headers formats it.
 pub(crate) fn rustfmt() -> Result<()> {
@@ -33,18 +34,33 @@ pub(crate) fn nextest() -> Result<Command> {
         command.arg("nextest");
         return Ok(command);
     }
-    let root = cache_directory()?.join("tools");
-    let program = root.join("bin/cargo-nextest");
+    let program = cache_directory()?.join("tools/bin/cargo-nextest");
     let built = nextest_of_cache(&program).and_then(|mut nextest| capture(nextest.arg("--version")));
     if !built.is_ok_and(|version| version.starts_with(&format!("cargo-nextest {NEXTEST} "))) {
-        let mut install = cargo()?;
-        install.args(["install", "cargo-nextest", "--locked", "--version", NEXTEST, "--root"]).arg(&root);
-        // Only the program is kept.
-        install.env_remove("CARGO_TARGET_DIR");
-        eprintln!("setup: cargo-nextest is missing, building it takes some minutes: {}", line(&install));
-        run_on_stderr(&mut install)?;
+        build_into_cache("cargo-nextest", NEXTEST)?;
     }
     nextest_of_cache(&program)
+}
+
+/// A nightly toolchain and `cargo fuzz`. Returns the directory that the latter is in.
+pub(crate) fn fuzz() -> Result<PathBuf> {
+    let nightly = succeeds(Command::new("rustup").args(["run", "nightly", "rustc", "--version"]));
+    ensure!(nightly, "missing: a nightly toolchain\ninstall it and try again:\n    rustup toolchain install nightly");
+    let directory = cache_directory()?.join("tools/bin");
+    let built = capture(Command::new(directory.join("cargo-fuzz")).args(["fuzz", "--version"]));
+    if !built.is_ok_and(|version| version.trim() == format!("cargo-fuzz {FUZZ}")) {
+        build_into_cache("cargo-fuzz", FUZZ)?;
+    }
+    Ok(directory)
+}
+
+fn build_into_cache(name: &str, version: &str) -> Result<()> {
+    let mut install = cargo()?;
+    install.args(["install", name, "--locked", "--version", version, "--root"]).arg(cache_directory()?.join("tools"));
+    // Only the program is kept.
+    install.env_remove("CARGO_TARGET_DIR");
+    eprintln!("setup: {name} is missing, building it takes some minutes: {}", line(&install));
+    run_on_stderr(&mut install)
 }
 
 /// Called directly, a subcommand of cargo expects its own name as the first argument.
