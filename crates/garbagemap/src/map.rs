@@ -56,7 +56,6 @@ pub struct GarbageMap {
     /// What makes all numbers inexact.
     everywhere: Option<Inexact>,
     page: Box<[u8]>,
-    images_compared: u64,
 }
 
 impl Default for GarbageMap {
@@ -80,7 +79,6 @@ impl GarbageMap {
             running_told: Lsn::INVALID,
             everywhere: None,
             page: vec![0; usize::from(PAGE_SIZE)].into_boxed_slice(),
-            images_compared: 0,
         }
     }
 
@@ -88,13 +86,6 @@ impl GarbageMap {
     #[must_use]
     pub fn position(&self) -> Lsn {
         self.position
-    }
-
-    /// Page images that were compared with what the records before them had led to, as there are where
-    /// `wal_consistency_checking` is set. A difference makes the relation inexact.
-    #[must_use]
-    pub fn images_compared(&self) -> u64 {
-        self.images_compared
     }
 
     /// Totals of the relations of which something is known, in no order.

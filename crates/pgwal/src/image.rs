@@ -17,6 +17,19 @@ pub enum Compression {
     Unknown,
 }
 
+impl Compression {
+    /// Its name as in `wal_compression`; `unknown` for one that is not known here.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pglz => "pglz",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A copy of a page inside of a record, without the hole between its line pointers and its tuples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Image<'a> {

@@ -3,10 +3,11 @@
 //! Mirrors `XLogDumpDisplayRecord` (`src/bin/pg_waldump/pg_waldump.c`) and `XLogRecGetBlockRefInfo`
 //! (`src/backend/access/rmgrdesc/xlogdesc.c`).
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use anyhow::Result;
-use pgwal::{Block, Compression, DEFAULT_BLOCK_SIZE, Fork, Image, Lsn, Record, Version};
+use pgwal::{Block, DEFAULT_BLOCK_SIZE, Fork, Image, Lsn, Record, Version};
 
 use crate::arguments::{DumpArguments, RecordFormat};
 use crate::output::Output;
@@ -123,10 +124,15 @@ fn write_block(line: &mut String, block: &Block<'_>) -> fmt::Result {
         write!(line, " fork {}", fork_name(block.fork))?;
     }
     write!(line, " blk {}", block.number)?;
-    match &block.image {
-        Some(image) if image.apply => line.write_str(" FPW"),
-        Some(_) => line.write_str(" FPW for WAL verification"),
-        None => Ok(()),
+    line.write_str(image_mark(block.image.as_ref().map(|image| image.apply)))
+}
+
+/// What is shown behind a block that has an image, by whether redo applies that.
+pub(crate) const fn image_mark(apply: Option<bool>) -> &'static str {
+    match apply {
+        Some(true) => " FPW",
+        Some(false) => " FPW for WAL verification",
+        None => "",
     }
 }
 
@@ -138,18 +144,12 @@ fn write_block_in_detail(line: &mut String, block: &Block<'_>, version: Version)
         let Image { hole_offset, hole_length, .. } = image;
         write!(line, " (FPW{purpose}); hole: offset: {hole_offset}, length: {hole_length}")?;
         if let Some(compression) = image.compression {
-            let method = match compression {
-                Compression::Pglz => "pglz",
-                Compression::Lz4 => "lz4",
-                Compression::Zstd => "zstd",
-                _ => "unknown",
-            };
             let stored = usize::from(*hole_length) + image.bytes.len();
             let saved = (DEFAULT_BLOCK_SIZE as usize).saturating_sub(stored);
             write!(line, ", compression saved: {saved}")?;
             // Before 15 there was one method only.
             if version >= Version::V15 {
-                write!(line, ", method: {method}")?;
+                write!(line, ", method: {}", compression.name())?;
             }
         }
     }
@@ -168,8 +168,8 @@ impl fmt::Display for Padded {
 }
 
 /// A fork's name, or its number if PostgreSQL has no such fork.
-pub(crate) fn fork_name(fork: Fork) -> String {
-    fork.name().map_or_else(|| fork.get().to_string(), ToOwned::to_owned)
+pub(crate) fn fork_name(fork: Fork) -> Cow<'static, str> {
+    fork.name().map_or_else(|| fork.get().to_string().into(), Cow::Borrowed)
 }
 
 #[cfg(test)]

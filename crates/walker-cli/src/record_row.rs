@@ -1,10 +1,12 @@
 //! A record for machines: one JSON object or one row of CSV on each line.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 use pgwal::{Block, Compression, Record};
 use serde::Serialize;
 
-use crate::dump::fork_name;
+use crate::dump::{fork_name, image_mark};
 
 /// What is told of a record. LSNs are texts as PostgreSQL prints them, lengths are in bytes.
 #[derive(Debug, Serialize)]
@@ -33,7 +35,7 @@ struct BlockRow {
     tablespace: u32,
     database: u32,
     filenode: u32,
-    fork: String,
+    fork: Cow<'static, str>,
     block: u32,
     /// The page, if the record holds it.
     image: Option<ImageRow>,
@@ -120,12 +122,7 @@ impl BlockRow {
             length: image.bytes.len(),
             hole_offset: image.hole_offset,
             hole_length: image.hole_length,
-            compression: image.compression.map(|compression| match compression {
-                Compression::Pglz => "pglz",
-                Compression::Lz4 => "lz4",
-                Compression::Zstd => "zstd",
-                _ => "unknown",
-            }),
+            compression: image.compression.map(Compression::name),
             apply: image.apply,
         });
         Self {
@@ -141,11 +138,7 @@ impl BlockRow {
 
     fn to_text(&self) -> String {
         let Self { tablespace, database, filenode, fork, block, image, .. } = self;
-        let image = match image {
-            Some(image) if image.apply => " FPW",
-            Some(_) => " FPW for WAL verification",
-            None => "",
-        };
+        let image = image_mark(image.as_ref().map(|image| image.apply));
         format!("{tablespace}/{database}/{filenode} {fork} {block}{image}")
     }
 }

@@ -2,15 +2,13 @@
 //! `src/bin/pg_waldump/pg_waldump.c` finds its directory, its first record and its end.
 
 use std::env;
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Error, Result, bail};
+use anyhow::{Error, Result, bail};
 use pgwal::rmgr::xlog;
 use pgwal::{
-    DEFAULT_BLOCK_SIZE, LongPageHeader, Lsn, RawRecord, ReadError, Record, RecordHeader, RmgrId, SegmentName,
-    SegmentNo, TimelineId,
+    DEFAULT_BLOCK_SIZE, Lsn, RawRecord, ReadError, Record, RecordHeader, RmgrId, SegmentName, SegmentNo, TimelineId,
 };
 use pgwal::{PageHeader, max_align};
 use walker_core::{FileSource, FileSourceOptions, Source, SourceError};
@@ -43,7 +41,7 @@ impl WalInput {
         {
             bail!("end WAL location {end} is before start WAL location {start}");
         }
-        let (directory, segment) = locate(arguments)?;
+        let directory = locate(arguments)?;
         let mut options = FileSourceOptions { start, timeline: arguments.timeline.map(TimelineId::new) };
         let first = FileSource::open(&directory, options)
             .and_then(|mut source| Ok(source.next_record()?.map(|record| record.lsn)))
@@ -53,7 +51,7 @@ impl WalInput {
         }
         options.start = first.or(start);
         let source = FileSource::open(&directory, options).map_err(|error| Self::explain(error, &directory))?;
-        let segment_size = segment_size(&directory.join(segment))?;
+        let segment_size = source.reader().options().segment_size;
         Ok(Self { source, directory, segment_size, start, end, first, end_reached: false })
     }
 
@@ -169,8 +167,8 @@ fn shortest_record(position: Lsn) -> u64 {
     (page_header + RecordHeader::SIZE) as u64
 }
 
-/// The directory that holds segments, and the name of one of them.
-fn locate(arguments: &WalArguments) -> Result<(PathBuf, String)> {
+/// The directory that holds segments.
+fn locate(arguments: &WalArguments) -> Result<PathBuf> {
     let candidates = match (&arguments.path, &arguments.pgdata) {
         (Some(path), _) => vec![path.clone(), path.join(WAL_DIRECTORY)],
         (None, Some(pgdata)) => vec![pgdata.join(WAL_DIRECTORY)],
@@ -184,7 +182,7 @@ fn locate(arguments: &WalArguments) -> Result<(PathBuf, String)> {
     if let Some(given) = given {
         check_directory(given)?;
     }
-    let found = candidates.iter().find_map(|directory| Some((directory.clone(), any_segment(directory)?)));
+    let found = candidates.iter().find(|directory| any_segment(directory).is_some()).cloned();
     found.ok_or_else(|| match given {
         Some(_) => {
             // What makes the directory unreadable tells more than that nothing was found.
@@ -221,15 +219,6 @@ fn check_directory(directory: &Path) -> Result<()> {
 fn any_segment(directory: &Path) -> Option<String> {
     let names = fs::read_dir(directory).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     names.filter(|name| name.parse::<SegmentName>().is_ok()).min()
-}
-
-/// The segment size that the header of this file names. The source has verified that of the directory's first.
-fn segment_size(path: &Path) -> Result<u32> {
-    let mut bytes = Vec::with_capacity(LongPageHeader::SIZE);
-    let read = File::open(path).and_then(|file| file.take(LongPageHeader::SIZE as u64).read_to_end(&mut bytes));
-    read.with_context(|| format!("could not read \"{}\"", path.display()))?;
-    let header = LongPageHeader::parse(&bytes);
-    Ok(header.with_context(|| format!("\"{}\" is not a WAL segment", path.display()))?.segment_size)
 }
 
 #[cfg(test)]

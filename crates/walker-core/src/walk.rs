@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use pgwal::rmgr::xlog;
 use pgwal::{Lsn, Record, RmgrId};
 
 use crate::plugin::{Plugin, PluginError};
@@ -188,8 +189,7 @@ impl Slot {
 
 /// Whether the record tells of a finished checkpoint.
 fn is_checkpoint(record: &Record<'_>) -> bool {
-    let name = || record.identify().unwrap_or_default();
-    record.rmgr == RmgrId::XLOG && matches!(name(), "CHECKPOINT_ONLINE" | "CHECKPOINT_SHUTDOWN")
+    record.rmgr == RmgrId::XLOG && matches!(record.rmgr_info(), xlog::CHECKPOINT_ONLINE | xlog::CHECKPOINT_SHUTDOWN)
 }
 
 /// Turns a panic into an error. The plugin that panicked is not called again, so nobody sees it half-changed.

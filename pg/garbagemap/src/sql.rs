@@ -116,13 +116,7 @@ fn garbagemap_wait(target: PgLsn, timeout_ms: i32) -> bool {
         if left.is_zero() {
             return false;
         }
-        let pause = i64::try_from(PAUSE.as_millis()).unwrap_or(1);
-        let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-        // SAFETY: the backend's own latch.
-        unsafe {
-            pg_sys::WaitLatch(pg_sys::MyLatch, events as i32, pause, pg_sys::PG_WAIT_EXTENSION);
-            pg_sys::ResetLatch(pg_sys::MyLatch);
-        }
+        pgxlog::sleep_on_latch(PAUSE);
         pgrx::check_for_interrupts!();
     }
 }

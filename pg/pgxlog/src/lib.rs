@@ -9,6 +9,7 @@
 mod ask;
 mod callbacks;
 mod catch;
+mod latch;
 mod plugin;
 mod record_view;
 mod xlog_reader;
@@ -16,6 +17,7 @@ mod xlog_reader;
 pub use ask::ask;
 pub use callbacks::{AnswerCallback, Callbacks, FlushCallback, PlainCallback, RecordCallback};
 pub use catch::{catch_error, raise, recover};
+pub use latch::sleep_on_latch;
 pub use plugin::export_plugin;
 pub use record_view::{SERVER_VERSION, bytes, view};
 pub use xlog_reader::XLogReader;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_guard;
 use pgrx::pg_sys;
-use pgxlog::{XLogReader, raise};
+use pgxlog::{XLogReader, raise, sleep_on_latch};
 use walker_core::{PluginError, Walk};
 
 /// Questions that can wait at the same time.
@@ -317,13 +317,7 @@ pub(crate) fn ask(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> 
             let milliseconds = timeout.as_millis();
             pgrx::error!("the walker did not answer within {milliseconds} ms");
         }
-        let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-        let milliseconds = i64::try_from(left.as_millis()).unwrap_or(i64::MAX).saturating_add(1);
-        // SAFETY: the backend's own latch.
-        unsafe {
-            pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, milliseconds, pg_sys::PG_WAIT_EXTENSION);
-            pg_sys::ResetLatch(pg_sys::MyLatch);
-        }
+        sleep_on_latch(left);
         pgrx::check_for_interrupts!();
     }
 }

@@ -3,11 +3,12 @@
 //! Sources: `src/backend/postmaster/bgworker.c`, `src/backend/postmaster/walsummarizer.c`.
 
 use std::ffi::{c_char, c_int};
+use std::time::Duration;
 
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_guard;
 use pgrx::pg_sys;
-use pgxlog::{XLogReader, raise};
+use pgxlog::{XLogReader, raise, sleep_on_latch};
 use walker_core::{Plugin, SourceError, Walk, parse_plugin_names};
 
 #[cfg(not(feature = "pg18"))]
@@ -32,10 +33,10 @@ const HINT: &str = "If the segment was recycled before the worker had read it, r
                     starts again at the end of the WAL.";
 /// Records that are told before the worker looks whether something else wants it.
 const BATCH: usize = 512;
-/// How long the worker sleeps when there is nothing to read, in milliseconds: at first, and at most. Each time it
+/// How long the worker sleeps when there is nothing to read: at first, and at most. Each time it
 /// finds nothing it sleeps twice as long.
-const SHORTEST_SLEEP: i64 = 10;
-const LONGEST_SLEEP: i64 = 200;
+const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
+const LONGEST_SLEEP: Duration = Duration::from_millis(200);
 
 /// Tells PostgreSQL to start the worker as soon as the server is consistent, on a standby too.
 pub(crate) fn register() {
@@ -145,7 +146,7 @@ fn run(walk: &mut Walk<XLogReader>) -> Result<(), SourceError> {
         }
         mailbox::answer_all(walk);
         sleep = if told > 0 { SHORTEST_SLEEP } else { (sleep * 2).min(LONGEST_SLEEP) };
-        wait(sleep);
+        sleep_on_latch(sleep);
     }
     Ok(())
 }
@@ -158,13 +159,4 @@ fn tell_batch(walk: &mut Walk<XLogReader>) -> Result<usize, SourceError> {
         }
     }
     Ok(BATCH)
-}
-
-fn wait(milliseconds: i64) {
-    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-    // SAFETY: the process's own latch, which signals and questions set.
-    unsafe {
-        pg_sys::WaitLatch(pg_sys::MyLatch, events as c_int, milliseconds, pg_sys::PG_WAIT_EXTENSION);
-        pg_sys::ResetLatch(pg_sys::MyLatch);
-    }
 }

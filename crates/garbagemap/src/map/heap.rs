@@ -14,11 +14,9 @@ const NO_TUPLE: Malformed = Malformed::Truncated { field: "tuple", wanted: 1, av
 /// Both bits of the visibility map.
 const BOTH: u8 = VisibilityMapPage::ALL_VISIBLE | VisibilityMapPage::ALL_FROZEN;
 
-fn needed<'r, 'a>(
-    record: &Record<'_>,
-    block: Option<&'r BlockReference<'a>>,
-) -> Result<&'r BlockReference<'a>, RecordError> {
-    block.ok_or_else(|| record.error(Malformed::NoBlock(0)))
+/// The block reference that this kind of record always has.
+fn needed<'r, 'a>(record: &'r Record<'a>, id: u8) -> Result<&'r BlockReference<'a>, RecordError> {
+    record.block(id).ok_or_else(|| record.error(Malformed::NoBlock(id)))
 }
 
 impl GarbageMap {
@@ -27,21 +25,21 @@ impl GarbageMap {
         let first = record.block(0);
         match &heap {
             Heap::Insert(insert) => {
-                let block = needed(record, first)?;
+                let block = needed(record, 0)?;
                 if insert.flags.contains(InsertFlags::ALL_VISIBLE_CLEARED) {
                     self.clear_visibility(first, BOTH);
                 }
                 self.insert(record, block, insert)?;
             }
             Heap::Delete(delete) => {
-                let block = needed(record, first)?;
+                let block = needed(record, 0)?;
                 if delete.flags.contains(DeleteFlags::ALL_VISIBLE_CLEARED) {
                     self.clear_visibility(first, BOTH);
                 }
                 let at_once = delete.flags.contains(DeleteFlags::IS_SUPER);
                 self.delete(record, block, delete.offset, at_once)?;
             }
-            Heap::Update(update) | Heap::HotUpdate(update) => self.update(record, needed(record, first)?, update)?,
+            Heap::Update(update) | Heap::HotUpdate(update) => self.update(record, needed(record, 0)?, update)?,
             Heap::Lock(lock) => {
                 if lock.flags.contains(LockFlags::ALL_FROZEN_CLEARED) {
                     self.clear_visibility(first, VisibilityMapPage::ALL_FROZEN);
@@ -140,7 +138,7 @@ impl GarbageMap {
     pub(super) fn apply_heap2(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
         match Heap2::parse(record)? {
             Heap2::Prune(prune) => {
-                let block = needed(record, record.block(0))?;
+                let block = needed(record, 0)?;
                 if let Some(page) = self.page_to_change(record, block)
                     && let Some(changes) = &prune.changes
                 {
@@ -153,7 +151,7 @@ impl GarbageMap {
             }
             Heap2::Visible(visible) => {
                 // Block 0 is the visibility map's, block 1 the heap's.
-                let block = needed(record, record.block(1))?;
+                let block = needed(record, 1)?;
                 let relation = self.relation(block.relation);
                 relation.set_visibility(block.number, visible.bits(), 0);
                 // The page itself is not changed, though with checksums its LSN is: so nothing is lost of a settled
@@ -173,13 +171,13 @@ impl GarbageMap {
                 self.touch(record);
             }
             Heap2::FreezePage(_) => self.touch(record),
-            Heap2::Rewrite | Heap2::CleanupInfo | Heap2::NewCommandId(_) => {}
+            Heap2::Rewrite | Heap2::CleanupInfo(_) | Heap2::NewCommandId(_) => {}
         }
         Ok(())
     }
 
     pub(super) fn multi_insert(&mut self, record: &Record<'_>, insert: &MultiInsert<'_>) -> Result<(), RecordError> {
-        let block = needed(record, record.block(0))?;
+        let block = needed(record, 0)?;
         if insert.flags.contains(InsertFlags::ALL_VISIBLE_CLEARED) {
             self.clear_visibility(Some(block), BOTH);
         }

@@ -98,7 +98,6 @@ impl GarbageMap {
         let Some(relation) = self.relations.get_mut(&block.relation) else { return };
         if let Some(Block::Tracked(page)) = relation.block(block.number) {
             let same = page.same_items(&after) && page.counts().dead_tuples == after.counts().dead_tuples;
-            self.images_compared += 1;
             if !same {
                 relation.note(Inexact::DiffersFromImage(record.lsn));
             }

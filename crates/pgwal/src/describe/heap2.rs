@@ -6,7 +6,7 @@ use crate::describe::format::{Letter, list};
 use crate::describe::heap::describe_lock;
 use crate::record::Record;
 use crate::rmgr::Offsets;
-use crate::rmgr::heap2::{FreezePage, FreezePlan, Heap2, MultiInsert, NewCommandId, Prune, cleanup_horizon};
+use crate::rmgr::heap2::{FreezePage, FreezePlan, Heap2, MultiInsert, NewCommandId, Prune};
 use crate::version::Version;
 
 /// 16 put a colon behind each name, and told the line pointers; 17 made one kind of record of pruning and freezing.
@@ -19,10 +19,7 @@ pub(super) fn describe(record: &Record<'_>, heap2: &Heap2<'_>, text: &mut String
             Version::V17 | Version::V18 => describe_prune_17(prune, text),
         },
         Heap2::FreezePage(freeze) => describe_freeze_page(freeze, version, text),
-        Heap2::CleanupInfo => match cleanup_horizon(record) {
-            Ok(horizon) => write!(text, "remxid {horizon}"),
-            Err(_) => Ok(()),
-        },
+        Heap2::CleanupInfo(horizon) => write!(text, "remxid {horizon}"),
         Heap2::Visible(visible) if version < Version::V16 => {
             write!(text, "cutoff xid {} flags 0x{:02X}", visible.cutoff, visible.flags)
         }

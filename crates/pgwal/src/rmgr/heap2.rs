@@ -19,8 +19,8 @@ pub enum Heap2<'a> {
     Prune(Prune<'a>),
     /// Tuples were frozen; nobody's visibility changes (before 17).
     FreezePage(FreezePage<'a>),
-    /// Conflict information without a block (13 only): see [`cleanup_horizon`].
-    CleanupInfo,
+    /// Conflict information without a block (13 only): transactions up to this one conflict with it on a standby.
+    CleanupInfo(TransactionId),
     /// Bits of the visibility map (block 0) were set for a page (block 1).
     Visible(Visible),
     /// Several tuples were put on the page of block 0.
@@ -153,7 +153,10 @@ impl<'a> Heap2<'a> {
                 (0x10 | 0x20 | 0x30, Version::V17 | Version::V18) => Self::Prune(Prune::parse_17(cursor, record)?),
                 (0x10, _) => Self::Prune(Prune::parse_prune(cursor, record)?),
                 (0x20, Version::V13) => Self::FreezePage(FreezePage::parse(cursor, record)?),
-                (0x30, Version::V13) => Self::CleanupInfo,
+                (0x30, Version::V13) => {
+                    locator(cursor)?;
+                    Self::CleanupInfo(TransactionId::new(cursor.u32("latestRemovedXid")?))
+                }
                 (0x20, _) => Self::Prune(Prune::parse_vacuum(cursor, record)?),
                 (0x30, _) => Self::FreezePage(FreezePage::parse(cursor, record)?),
                 (0x40, _) => Self::Visible(Visible {
@@ -166,17 +169,6 @@ impl<'a> Heap2<'a> {
             })
         })
     }
-}
-
-/// Transactions up to this one conflict with a record of kind [`Heap2::CleanupInfo`] on a standby.
-///
-/// # Errors
-/// [`RecordError`] if there is less data than such a record has.
-pub fn cleanup_horizon(record: &Record<'_>) -> Result<TransactionId, RecordError> {
-    parse_main(record, |cursor| {
-        locator(cursor)?;
-        cursor.u32("latestRemovedXid").map(TransactionId::new)
-    })
 }
 
 /// Data of block 0, or `None` if there is none: then the page has an image.

@@ -10,6 +10,10 @@ use crate::rmgr::{c_string, parse_main};
 use crate::timestamp::Timestamp;
 use crate::version::Version;
 
+/// A checkpoint at shutdown (`XLOG_CHECKPOINT_SHUTDOWN`).
+pub const CHECKPOINT_SHUTDOWN: u8 = 0x00;
+/// A checkpoint while the server runs (`XLOG_CHECKPOINT_ONLINE`).
+pub const CHECKPOINT_ONLINE: u8 = 0x10;
 /// The rest of the segment is unused (`XLOG_SWITCH`).
 pub const SWITCH: u8 = 0x40;
 
