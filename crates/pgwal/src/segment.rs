@@ -57,6 +57,9 @@ pub struct SegmentName {
 }
 
 impl SegmentName {
+    /// Length of a name in characters (`XLOG_FNAME_LEN`).
+    pub const LENGTH: usize = 24;
+
     /// The file of segment `number` of `timeline`, if segments are of `size` bytes.
     #[must_use]
     pub const fn new(timeline: TimelineId, number: SegmentNo, size: u32) -> Self {
@@ -101,7 +104,7 @@ impl FromStr for SegmentName {
     fn from_str(text: &str) -> Result<Self, ParseSegmentNameError> {
         let error = || ParseSegmentNameError(text.to_owned());
         let upper = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
-        if text.len() != 24 || !text.bytes().all(upper) {
+        if text.len() != Self::LENGTH || !text.bytes().all(upper) {
             return Err(error());
         }
         let part = |range| text.get(range).and_then(|part| u32::from_str_radix(part, 16).ok()).ok_or_else(error);
