@@ -11,7 +11,7 @@ use pgwal::{
     DEFAULT_BLOCK_SIZE, Lsn, RawRecord, ReadError, Record, RecordHeader, RmgrId, SegmentName, SegmentNo, TimelineId,
 };
 use pgwal::{PageHeader, max_align};
-use walker_core::{FileSource, FileSourceOptions, Source, SourceError};
+use walker_core::{FileSource, FileSourceOptions, Source, SourceError, WalDirectory};
 
 use crate::arguments::WalArguments;
 use crate::exit::{Hinted, system_message};
@@ -42,16 +42,15 @@ impl WalInput {
             bail!("end WAL location {end} is before start WAL location {start}");
         }
         let directory = locate(arguments)?;
-        let mut options = FileSourceOptions { start, timeline: arguments.timeline.map(TimelineId::new) };
-        let first = FileSource::open(&directory, options)
-            .and_then(|mut source| Ok(source.next_record()?.map(|record| record.lsn)))
-            .map_err(|error| Self::explain(error, &directory))?;
+        let timeline = arguments.timeline.map(TimelineId::new);
+        let explain = |error| Self::explain(error, &directory);
+        let wal_directory = WalDirectory::open(&directory, timeline).map_err(explain)?;
+        let mut source = FileSource::new(&wal_directory, FileSourceOptions { start, ..Default::default() });
+        let first = source.peek().map_err(explain)?;
         if let (Some(start), None) = (start, first) {
             bail!("could not find a valid record after {start} in \"{}\"", directory.display());
         }
-        options.start = first.or(start);
-        let source = FileSource::open(&directory, options).map_err(|error| Self::explain(error, &directory))?;
-        let segment_size = source.reader().options().segment_size;
+        let segment_size = wal_directory.segment_size();
         Ok(Self { source, directory, segment_size, start, end, first, end_reached: false })
     }
 
@@ -90,12 +89,12 @@ impl WalInput {
     pub(crate) fn explain(error: SourceError, directory: &Path) -> Error {
         match &error {
             SourceError::MissingSegment { .. } => {
-                let oldest = any_segment(directory).unwrap_or_default();
+                let oldest = WalDirectory::any_segment(directory).unwrap_or_default();
                 Hinted::error(error.to_string(), format!("The oldest segment there is {oldest}."))
             }
             SourceError::NoSegments(_) => Hinted::error(
                 format!("could not find any WAL file of that timeline in \"{}\"", directory.display()),
-                format!("There is {}, for one.", any_segment(directory).unwrap_or_default()),
+                format!("There is {}, for one.", WalDirectory::any_segment(directory).unwrap_or_default()),
             ),
             SourceError::Damaged { .. } => Error::msg(format!("could not read WAL: {error}")),
             _ => Error::new(error),
@@ -182,7 +181,7 @@ fn locate(arguments: &WalArguments) -> Result<PathBuf> {
     if let Some(given) = given {
         check_directory(given)?;
     }
-    let found = candidates.iter().find(|directory| any_segment(directory).is_some()).cloned();
+    let found = candidates.iter().find(|directory| WalDirectory::any_segment(directory).is_some()).cloned();
     found.ok_or_else(|| match given {
         Some(_) => {
             // What makes the directory unreadable tells more than that nothing was found.
@@ -213,12 +212,6 @@ fn check_directory(directory: &Path) -> Result<()> {
             })
         }
     }
-}
-
-/// Name of any file of the directory that is named like a segment; `None` also if it cannot be read.
-fn any_segment(directory: &Path) -> Option<String> {
-    let names = fs::read_dir(directory).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.filter(|name| name.parse::<SegmentName>().is_ok()).min()
 }
 
 #[cfg(test)]

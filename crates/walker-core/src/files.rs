@@ -1,29 +1,44 @@
 //! WAL from a directory of segments, such as `pg_wal` or an archive.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+mod compression;
+mod gap;
+mod mapped;
+mod segment_bytes;
+mod segment_list;
+mod wal_directory;
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use pgwal::{
-    Located, LongPageHeader, Lsn, PageHeader, RawRecord, ReadError, Reader, ReaderOptions, Record, SegmentName,
-    SegmentNo, TimelineId, Version,
+    Located, Lsn, PageHeader, RawRecord, ReadError, Reader, ReaderOptions, Record, SegmentName, SegmentNo, TimelineId,
+    Version,
 };
 
+use self::segment_bytes::SegmentBytes;
+use self::segment_list::{Choice, SegmentFile, SegmentList};
 use crate::source::{Source, SourceError};
 
-/// How much is read at once, in bytes: enough that no record needs to be asked for twice, little enough to stay in
-/// the processor's cache.
-const CHUNK: usize = 256 * 1024;
+pub use self::gap::Gap;
+pub use self::wal_directory::WalDirectory;
 
-/// What a [`FileSource`] reads.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How a [`FileSource`] reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileSourceOptions {
     /// Begin with the first record at or behind this position; with the oldest segment if `None`.
     pub start: Option<Lsn>,
-    /// Read this timeline only; of several files for one segment the one of the highest timeline if `None`.
-    pub timeline: Option<TimelineId>,
+    /// Whether checksums of records are verified. Without, damage goes unnoticed and what is read may be nonsense.
+    pub verify_checksums: bool,
+    /// Whether to go on behind what is damaged or missing: [`FileSource::take_gap`] tells what was lost.
+    pub skip_damage: bool,
+    /// Whether files may be mapped into memory, if certainly nobody writes them.
+    pub memory_map: bool,
+}
+
+impl Default for FileSourceOptions {
+    fn default() -> Self {
+        Self { start: None, verify_checksums: true, skip_damage: false, memory_map: true }
+    }
 }
 
 /// Reads the segments of one directory in order, up to where the log ends.
@@ -32,50 +47,75 @@ pub struct FileSourceOptions {
 /// source goes on.
 #[derive(Debug)]
 pub struct FileSource {
-    directory: PathBuf,
-    timeline: Option<TimelineId>,
-    segment_size: u32,
+    directory: WalDirectory,
+    options: FileSourceOptions,
+    /// What the directory held when it was last looked at.
+    list: Arc<SegmentList>,
     reader: Reader,
-    /// What was read last, from `buffered` on.
-    buffer: Vec<u8>,
-    buffered: Lsn,
+    segment: Option<OpenSegment>,
     /// The reader's position before the last record was found: its place is counted from there.
     located_from: Lsn,
-    open: Option<(SegmentNo, PathBuf, File)>,
+    /// A record that was found, but not given out.
+    peeked: Option<Located>,
     end_reason: Option<ReadError>,
+    gap: Option<Gap>,
+}
+
+/// The segment that is read.
+#[derive(Debug)]
+struct OpenSegment {
+    number: SegmentNo,
+    start: Lsn,
+    choice: Choice,
+    bytes: SegmentBytes,
+}
+
+impl OpenSegment {
+    /// What is in memory from `position` on.
+    #[inline]
+    fn unread(&self, position: Lsn) -> &[u8] {
+        let begin = self.start.get().saturating_add(u64::from(self.bytes.begin()));
+        let Some(used) = position.get().checked_sub(begin) else { return &[] };
+        self.bytes.bytes().get(usize::try_from(used).unwrap_or(usize::MAX)..).unwrap_or_default()
+    }
 }
 
 impl FileSource {
-    /// Opens the directory and looks at its first segment for the sizes.
-    ///
-    /// # Errors
-    /// If the directory or that segment cannot be read, or there is none.
-    pub fn open(directory: &Path, options: FileSourceOptions) -> Result<Self, SourceError> {
-        let segments = list(directory, options.timeline)?;
-        let first = segments.values().next().ok_or_else(|| SourceError::NoSegments(directory.to_owned()))?;
-        let path = directory.join(first.to_string());
-        let header = first_page(&path)?;
-        let reader_options = ReaderOptions::from_segment(&header);
-        // The name alone does not tell the position: the page does, or else the file was renamed.
-        let oldest = first.start(header.segment_size);
-        let start = options.start.unwrap_or(oldest);
-        Ok(Self {
-            directory: directory.to_owned(),
-            timeline: options.timeline,
-            segment_size: header.segment_size,
+    /// Reads `directory`. Nothing is opened yet, so that a source for each of many parts of a log costs little.
+    #[must_use]
+    pub fn new(directory: &WalDirectory, options: FileSourceOptions) -> Self {
+        let list = directory.list();
+        let start = options.start.or(list.start()).unwrap_or_default();
+        let reader_options = ReaderOptions { verify_checksums: options.verify_checksums, ..directory.reader_options() };
+        Self {
+            directory: directory.clone(),
+            options,
+            list,
             reader: Reader::seek(start, reader_options),
-            buffer: Vec::new(),
-            buffered: Lsn::INVALID,
+            segment: None,
             located_from: Lsn::INVALID,
-            open: None,
+            peeked: None,
             end_reason: None,
-        })
+            gap: None,
+        }
     }
 
-    /// Where the next record is looked for.
+    /// Beginning of the next record, which is not taken; `None` if there is none now.
+    ///
+    /// # Errors
+    /// As [`Source::next_record`].
+    pub fn peek(&mut self) -> Result<Option<Lsn>, SourceError> {
+        if self.peeked.is_none() {
+            self.peeked = self.locate()?;
+        }
+        Ok(self.peeked.as_ref().map(|located| located.start))
+    }
+
+    /// Where the next record is looked for, or where it is, if it was seen by [`FileSource::peek`].
     #[must_use]
+    #[inline]
     pub fn position(&self) -> Lsn {
-        self.reader.position()
+        self.peeked.as_ref().map_or_else(|| self.reader.position(), |located| located.start)
     }
 
     /// Why the last call of [`Source::next_record`] found no more records, if the log said so; `None` if the files
@@ -85,104 +125,25 @@ impl FileSource {
         self.end_reason.as_ref()
     }
 
+    /// What was lost before the record that was given out last, if something was and this was not asked before. To be
+    /// called after each record if damage is skipped.
+    #[inline]
+    pub fn take_gap(&mut self) -> Option<Gap> {
+        self.gap.take()
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &WalDirectory {
+        &self.directory
+    }
+
     /// The reader, for what it knows of version and timeline.
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// Reads anew from the reader's position on. Returns the number of bytes there are now; zero at the end.
-    fn fill(&mut self) -> Result<usize, SourceError> {
-        let position = self.reader.position();
-        let number = SegmentNo::of(position, self.segment_size);
-        if self.open.as_ref().is_none_or(|(open, ..)| *open != number) {
-            self.open = self.open_segment(number)?;
-        }
-        let Some((_, path, file)) = &self.open else { return Ok(0) };
-        let offset = position.offset_in(self.segment_size);
-        let length = CHUNK.min((self.segment_size - offset) as usize);
-        self.buffer.resize(length, 0);
-        let read = read_at(file, &mut self.buffer, u64::from(offset));
-        let read = read.map_err(|cause| SourceError::Io { path: path.clone(), cause })?;
-        self.buffer.truncate(read);
-        self.buffered = position;
-        Ok(read)
-    }
-
-    /// The file of a segment, of the highest timeline that has one; `None` if the log ends before it.
-    fn open_segment(&self, number: SegmentNo) -> Result<Option<(SegmentNo, PathBuf, File)>, SourceError> {
-        let segments = self.segments()?;
-        let start = number.start(self.segment_size);
-        let Some(name) = segments.values().find(|name| name.start(self.segment_size) == start) else {
-            let later = segments.values().any(|name| name.start(self.segment_size) > start);
-            let timeline = self.reader.timeline().or(self.timeline).unwrap_or(TimelineId::new(1));
-            let name = SegmentName::new(timeline, number, self.segment_size).to_string();
-            return match later {
-                true => Err(SourceError::MissingSegment { name, directory: self.directory.clone() }),
-                false => Ok(None),
-            };
-        };
-        let path = self.directory.join(name.to_string());
-        let file = File::open(&path).map_err(|cause| SourceError::Io { path: path.clone(), cause })?;
-        Ok(Some((number, path, file)))
-    }
-
-    /// The segments that may hold what follows: none of a timeline that the log has already left.
-    fn segments(&self) -> Result<BTreeMap<String, SegmentName>, SourceError> {
-        let mut segments = list(&self.directory, self.timeline)?;
-        segments.retain(|_, name| self.reader.timeline().is_none_or(|timeline| name.timeline >= timeline));
-        Ok(segments)
-    }
-
-    /// Where the log seems to end: a promoted server goes on in a file of the same segment on its new timeline. Returns
-    /// whether there is one that was not open before.
-    fn reopen_on_later_timeline(&mut self) -> Result<bool, SourceError> {
-        let Some((number, path, _)) = &self.open else { return Ok(false) };
-        let (number, before) = (*number, path.clone());
-        let found = self.open_segment(number)?;
-        let later = found.as_ref().is_some_and(|(_, path, _)| *path > before);
-        if later {
-            self.open = found;
-            self.buffer.clear();
-        }
-        Ok(later)
-    }
-
-    /// Whether the log goes on behind the page that could not be read: then this is damage. If not, it is where a
-    /// server is still writing, or crashed while it did.
-    fn goes_on_behind(&self, error: &ReadError) -> Result<bool, SourceError> {
-        let block_size = self.reader.options().block_size;
-        let place = error.lsn.max(self.reader.position());
-        let page = place.floor(block_size).advanced(u64::from(block_size));
-        let Some((_, path, file)) = self.open_segment(SegmentNo::of(page, self.segment_size))? else {
-            return Ok(false);
-        };
-        let mut header = [0; PageHeader::SIZE];
-        let offset = u64::from(page.offset_in(self.segment_size));
-        let read = read_at(&file, &mut header, offset).map_err(|cause| SourceError::Io { path, cause })?;
-        let header = PageHeader::parse(header.get(..read).unwrap_or_default());
-        Ok(header.is_ok_and(|header| Version::from_page_magic(header.magic).is_some() && header.address == page))
-    }
-
-    fn damaged(&self, cause: ReadError) -> SourceError {
-        let path = self.open.as_ref().map_or_else(|| self.directory.clone(), |(_, path, _)| path.clone());
-        SourceError::Damaged { path, cause }
-    }
-}
-
-impl Source for FileSource {
-    fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
-        match self.locate()? {
-            None => Ok(None),
-            Some(located) => {
-                let decoded = self.reader.decode(&located, unread(&self.buffer, self.buffered, self.located_from));
-                decoded.map(Some).map_err(|error| self.damaged(error))
-            }
-        }
-    }
-}
-
-impl FileSource {
     /// The next record as [`Source::next_record`] gives it, without decoding it.
     ///
     /// # Errors
@@ -190,44 +151,49 @@ impl FileSource {
     #[inline]
     pub fn next_raw_record(&mut self) -> Result<Option<RawRecord<'_>>, SourceError> {
         let Some(located) = self.locate()? else { return Ok(None) };
-        let input = unread(&self.buffer, self.buffered, self.located_from);
-        Ok(Some(self.reader.raw(&located, input)))
+        Ok(Some(self.reader.raw(&located, unread(self.segment.as_ref(), self.located_from))))
     }
 
     #[inline]
     fn locate(&mut self) -> Result<Option<Located>, SourceError> {
+        if self.peeked.is_some() {
+            return Ok(self.peeked.take());
+        }
         self.located_from = self.reader.position();
-        let input = unread(&self.buffer, self.buffered, self.located_from);
-        match self.reader.locate(input) {
-            Ok(Some(located)) => Ok(Some(located)),
-            // Not enough in the buffer, or something is wrong: both are seen again below.
-            Ok(None) | Err(_) => self.locate_beyond_buffer(),
+        match self.reader.locate(unread(self.segment.as_ref(), self.located_from)) {
+            Ok(Some(located)) => {
+                self.check_whole()?;
+                Ok(Some(located))
+            }
+            // Not enough in memory, or something is wrong: both are seen again below.
+            Ok(None) | Err(_) => self.locate_beyond_memory(),
         }
     }
 
-    fn locate_beyond_buffer(&mut self) -> Result<Option<Located>, SourceError> {
+    fn locate_beyond_memory(&mut self) -> Result<Option<Located>, SourceError> {
+        let from = self.located_from;
+        match self.locate_in_files() {
+            Err(error) if self.options.skip_damage && error.is_damage() => self.skip(from, error),
+            Ok(None) if self.options.skip_damage => self.skip_to_later(from),
+            outcome => outcome,
+        }
+    }
+
+    /// Finds the next record; if there is none, decides whether this is the end or damage.
+    fn locate_in_files(&mut self) -> Result<Option<Located>, SourceError> {
         self.end_reason = None;
-        // Whether the buffer holds what the files hold now: before the log is said to end or to be damaged, it must.
-        let mut fresh = false;
         loop {
-            let before = self.reader.position();
-            self.located_from = before;
-            let input = unread(&self.buffer, self.buffered, before);
-            let had = input.len();
-            match self.reader.locate(input) {
+            match self.locate_with_more(false)? {
                 Ok(Some(located)) => return Ok(Some(located)),
                 Ok(None) => {
-                    let moved = self.reader.position() != before;
-                    let read = self.fill()?;
-                    if read == 0 || (fresh && !moved && read <= had) {
-                        if self.reopen_on_later_timeline()? {
-                            continue;
-                        }
-                        return Ok(None);
+                    if !self.reopen_on_later_timeline()? {
+                        return self.check_cut().map(|()| None);
                     }
                 }
-                Err(error) if fresh => {
-                    self.buffer.clear();
+                Err(error) => {
+                    if let Some(segment) = &mut self.segment {
+                        segment.bytes.clear();
+                    }
                     if self.reopen_on_later_timeline()? {
                         continue;
                     }
@@ -237,86 +203,193 @@ impl FileSource {
                     }
                     return Err(self.damaged(error));
                 }
+            }
+        }
+    }
+
+    /// What the reader says with as much of the files as it asks for; `None` where they end. With `fresh` what is in
+    /// memory is what the files hold; without, it is read again before the reader is believed.
+    fn locate_with_more(&mut self, mut fresh: bool) -> Result<Result<Option<Located>, ReadError>, SourceError> {
+        loop {
+            let before = self.reader.position();
+            self.located_from = before;
+            let input = unread(self.segment.as_ref(), before);
+            let had = input.len();
+            let located = self.reader.locate(input);
+            self.check_whole()?;
+            match located {
+                Ok(Some(located)) => return Ok(Ok(Some(located))),
+                Err(error) if fresh => return Ok(Err(error)),
+                Ok(None) => {
+                    let moved = self.reader.position() != before;
+                    let read = self.load()?;
+                    if read == 0 || (fresh && !moved && read <= had) {
+                        return Ok(Ok(None));
+                    }
+                }
                 Err(_) => {
-                    self.fill()?;
+                    self.load()?;
                 }
             }
             fresh = true;
         }
     }
-}
 
-/// The part of `buffer`, which begins at `buffered`, from `position` on.
-fn unread(buffer: &[u8], buffered: Lsn, position: Lsn) -> &[u8] {
-    if position < buffered {
-        return &[];
-    }
-    let used = usize::try_from(position.since(buffered)).unwrap_or(usize::MAX);
-    buffer.get(used..).unwrap_or_default()
-}
-
-/// The directory's segments by their place in the log, of each place the one of the highest timeline.
-fn list(directory: &Path, timeline: Option<TimelineId>) -> Result<BTreeMap<String, SegmentName>, SourceError> {
-    let io = |cause| SourceError::Io { path: directory.to_owned(), cause };
-    let mut segments: BTreeMap<String, SegmentName> = BTreeMap::new();
-    for entry in std::fs::read_dir(directory).map_err(io)? {
-        let file_name = entry.map_err(io)?.file_name();
-        let Some(name) = file_name.to_str().and_then(|name| name.parse::<SegmentName>().ok()) else { continue };
-        if timeline.is_some_and(|timeline| timeline != name.timeline) {
-            continue;
+    /// An error if what was just read may be zeroes that a file never held.
+    #[inline]
+    fn check_whole(&self) -> Result<(), SourceError> {
+        match &self.segment {
+            Some(segment) if segment.bytes.shrank() => Err(SourceError::Shrank(segment.bytes.path().to_owned())),
+            _ => Ok(()),
         }
-        // Behind the timeline, the name is the place.
-        let place = name.to_string()[8..].to_owned();
-        let known = segments.entry(place).or_insert(name);
-        *known = (*known).max(name);
     }
-    Ok(segments)
-}
 
-fn first_page(path: &Path) -> Result<LongPageHeader, SourceError> {
-    let io = |cause| SourceError::Io { path: path.to_owned(), cause };
-    let mut bytes = Vec::with_capacity(LongPageHeader::SIZE);
-    File::open(path).map_err(io)?.take(LongPageHeader::SIZE as u64).read_to_end(&mut bytes).map_err(io)?;
-    let not_a_segment = |cause: String| SourceError::NotASegment { path: path.to_owned(), cause };
-    let header = LongPageHeader::parse(&bytes).map_err(|cause| not_a_segment(cause.to_string()))?;
-    if !header.sizes_are_valid() {
-        let (segment, block) = (header.segment_size, header.block_size);
-        return Err(not_a_segment(format!("segment size {segment}, block size {block}")));
+    /// Brings the bytes from the reader's position on into memory. Returns how many there are; zero at the end.
+    fn load(&mut self) -> Result<usize, SourceError> {
+        let position = self.reader.position();
+        let number = SegmentNo::of(position, self.directory.segment_size());
+        if self.segment.as_ref().is_none_or(|segment| segment.number != number) {
+            self.segment = self.open_segment(number)?;
+        }
+        let Some(segment) = &mut self.segment else { return Ok(0) };
+        segment.bytes.load(position.offset_in(self.directory.segment_size()))
     }
-    Ok(header)
-}
 
-/// Reads until the buffer is full or the file ends.
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while done < buffer.len() {
-        match file.read_at(&mut buffer[done..], offset + done as u64) {
-            Ok(0) => break,
-            Ok(read) => done += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+    /// Opens a segment; `None` if the log ends before it.
+    fn open_segment(&mut self, number: SegmentNo) -> Result<Option<OpenSegment>, SourceError> {
+        let Some(choice) = self.choose(number)? else {
+            return if self.list.has_later(number) { Err(self.missing(number)) } else { Ok(None) };
+        };
+        match self.open_file(number, choice) {
+            // Removed since it was listed, or archived and compressed meanwhile.
+            Err(error) if error.is_not_found() => {
+                self.list = self.directory.list_again()?;
+                let Some(choice) = self.list.find(number, self.reader.timeline()) else { return Err(error) };
+                self.open_file(number, choice).map(Some)
+            }
+            outcome => outcome.map(Some),
+        }
+    }
+
+    /// Chooses the file of a segment; looks at the directory again if it did not have one.
+    fn choose(&mut self, number: SegmentNo) -> Result<Option<Choice>, SourceError> {
+        let reached = self.reader.timeline();
+        match self.list.find(number, reached) {
+            // Another one may have listed it meanwhile, or a server may have gone on.
+            None => self.list = self.directory.list_again()?,
+            found => return Ok(found),
+        }
+        Ok(self.list.find(number, reached))
+    }
+
+    fn open_file(&self, number: SegmentNo, choice: Choice) -> Result<OpenSegment, SourceError> {
+        let segment_size = self.directory.segment_size();
+        let start = number.start(segment_size);
+        let limit = choice.end.map_or(u64::from(segment_size), |end| end.since(start).min(u64::from(segment_size)));
+        let limit = u32::try_from(limit).unwrap_or(segment_size);
+        let bytes = SegmentBytes::open(self.directory.path(), &choice, segment_size, limit, self.options.memory_map)?;
+        Ok(OpenSegment { number, start, choice, bytes })
+    }
+
+    /// Where the log seems to end: a promoted server goes on in a file of the same segment on its new timeline; one
+    /// that was partial may be whole. Returns whether there is such a file that was not open before.
+    fn reopen_on_later_timeline(&mut self) -> Result<bool, SourceError> {
+        let Some(OpenSegment { number, choice, .. }) = &self.segment else { return Ok(false) };
+        let (number, before) = (*number, choice.clone());
+        self.list = self.directory.list_again()?;
+        let found = self.list.find(number, self.reader.timeline());
+        let Some(choice) = found.filter(|choice| better(&choice.file, &before.file)) else { return Ok(false) };
+        self.segment = Some(self.open_file(number, choice)?);
+        Ok(true)
+    }
+
+    /// Whether the log goes on behind the page that could not be read: then this is damage. If not, it is where a
+    /// server is still writing, or crashed while it did.
+    fn goes_on_behind(&mut self, error: &ReadError) -> Result<bool, SourceError> {
+        let block_size = self.reader.options().block_size;
+        let place = error.lsn.max(self.reader.position());
+        let page = place.floor(block_size).advanced(u64::from(block_size));
+        let segment_size = self.directory.segment_size();
+        let mut segment = match self.open_segment(SegmentNo::of(page, segment_size)) {
+            Ok(Some(segment)) => segment,
+            Ok(None) => return Ok(false),
+            // Not the next segment, but a later one is there.
+            Err(SourceError::MissingSegment { .. }) => return Ok(true),
             Err(error) => return Err(error),
+        };
+        segment.bytes.load(page.offset_in(segment_size))?;
+        let header = PageHeader::parse(segment.unread(page));
+        Ok(header.is_ok_and(|header| Version::from_page_magic(header.magic).is_some() && header.address == page))
+    }
+
+    /// Where the file of a segment ends before the segment: an error if the log goes on in a later one.
+    fn check_cut(&mut self) -> Result<(), SourceError> {
+        let Some(OpenSegment { number, choice, bytes, .. }) = &self.segment else { return Ok(()) };
+        let (number, end, path) = (*number, choice.end, bytes.path().to_owned());
+        let position = self.reader.position();
+        let segment_size = self.directory.segment_size();
+        let Some(later) = self.list.after(number).filter(|_| number == SegmentNo::of(position, segment_size)) else {
+            return Ok(());
+        };
+        // Segments are made or given a new name before they are needed: those do not count.
+        if !self.is_written(later)? {
+            return Ok(());
+        }
+        if end.is_some_and(|end| end <= position) {
+            return Err(self.missing(number));
+        }
+        Err(SourceError::CutSegment { path, position })
+    }
+
+    /// Whether segment `number` begins with a page of this log.
+    fn is_written(&mut self, number: SegmentNo) -> Result<bool, SourceError> {
+        let Some(mut segment) = self.open_segment(number)? else { return Ok(false) };
+        segment.bytes.load(0)?;
+        let header = PageHeader::parse(segment.unread(segment.start));
+        Ok(header.is_ok_and(|header| header.address == segment.start))
+    }
+
+    fn missing(&self, number: SegmentNo) -> SourceError {
+        let timeline = self.list.timeline_of(number).or(self.reader.timeline()).unwrap_or(TimelineId::new(1));
+        let name = SegmentName::new(timeline, number, self.directory.segment_size()).to_string();
+        SourceError::MissingSegment { name, directory: self.directory.path().to_owned() }
+    }
+
+    fn damaged(&self, cause: ReadError) -> SourceError {
+        SourceError::Damaged { path: self.path_at(cause.lsn), cause }
+    }
+
+    /// The file that holds `lsn`, as far as that is known.
+    fn path_at(&self, lsn: Lsn) -> PathBuf {
+        let number = SegmentNo::of(lsn, self.directory.segment_size());
+        match &self.segment {
+            Some(segment) if segment.number == number => segment.bytes.path().to_owned(),
+            _ => match self.list.find(number, None) {
+                Some(choice) => self.directory.path().join(choice.file.file_name),
+                None => self.directory.path().to_owned(),
+            },
         }
     }
-    Ok(done)
+}
+
+impl Source for FileSource {
+    fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
+        let Some(located) = self.locate()? else { return Ok(None) };
+        let decoded = self.reader.decode(&located, unread(self.segment.as_ref(), self.located_from));
+        decoded.map(Some).map_err(|error| self.damaged(error))
+    }
+}
+
+/// What is in memory from `position` on.
+#[inline]
+fn unread(segment: Option<&OpenSegment>, position: Lsn) -> &[u8] {
+    segment.map_or(&[], |segment| segment.unread(position))
+}
+
+/// Whether a segment's file that was found later holds more of the log than the one that was read.
+fn better(found: &SegmentFile, before: &SegmentFile) -> bool {
+    found.name.timeline > before.name.timeline || (before.partial && !found.partial)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_without_segments_is_an_error_that_names_it() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("00000001.history"), "").unwrap();
-        let error = FileSource::open(directory.path(), FileSourceOptions::default()).unwrap_err();
-        assert!(error.to_string().contains("could not find any WAL file in"));
-    }
-
-    #[test]
-    fn a_file_with_the_name_of_a_segment_need_not_be_one() {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("000000010000000000000001"), [7; 100]).unwrap();
-        let error = FileSource::open(directory.path(), FileSourceOptions::default()).unwrap_err();
-        assert!(error.to_string().contains("is not a WAL segment"), "{error}");
-    }
-}
+mod tests;

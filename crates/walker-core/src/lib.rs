@@ -21,7 +21,7 @@
 //!     }
 //! }
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod files;
 mod plugin;
@@ -29,7 +29,7 @@ mod plugin_names;
 mod source;
 mod walk;
 
-pub use files::{FileSource, FileSourceOptions};
+pub use files::{FileSource, FileSourceOptions, Gap, WalDirectory};
 pub use plugin::{Plugin, PluginError, dispatch};
 pub use plugin_names::{ParsePluginNamesError, parse_plugin_names};
 pub use source::{Source, SourceError};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pgwal::{Lsn, ReadError, Record};
+use pgwal::{Lsn, ReadError, Record, TimelineHistoryError};
 
 /// A sequence of records that may grow.
 pub trait Source {
@@ -52,6 +52,33 @@ pub enum SourceError {
         /// Where and what.
         cause: ReadError,
     },
+    /// A segment's file ends before the segment does, although later segments are there.
+    #[error("\"{}\" ends at {position}, but later segments follow", path.display())]
+    CutSegment {
+        /// The file.
+        path: PathBuf,
+        /// The record or page that is not whole.
+        position: Lsn,
+    },
+    /// A compressed file is damaged or cut.
+    #[error("could not decompress \"{}\": {cause}", path.display())]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// What the decompressor says.
+        cause: std::io::Error,
+    },
+    /// A file became shorter while it was read.
+    #[error("\"{}\" shrank while it was read", .0.display())]
+    Shrank(PathBuf),
+    /// The history of a timeline is not as PostgreSQL writes it.
+    #[error("could not read \"{}\": {cause}", path.display())]
+    TimelineHistory {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: TimelineHistoryError,
+    },
     /// A source of another kind, such as the server's own reader, failed.
     #[error("{cause} (WAL position {position})")]
     Other {
@@ -60,4 +87,29 @@ pub enum SourceError {
         /// What the source says.
         cause: String,
     },
+}
+
+impl SourceError {
+    /// Whether the log itself is damaged or incomplete, as against a failure to read it.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::MissingSegment { .. } | Self::CutSegment { .. } | Self::Compressed { .. }
+        )
+    }
+
+    /// Where the log cannot be read on, if the error tells.
+    #[must_use]
+    pub fn lsn(&self) -> Option<Lsn> {
+        match self {
+            Self::Damaged { cause, .. } => Some(cause.lsn),
+            Self::CutSegment { position, .. } | Self::Other { position, .. } => Some(*position),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound)
+    }
 }

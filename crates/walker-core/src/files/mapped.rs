@@ -1,0 +1,147 @@
+//! Segments that are mapped into memory, and which ones may be.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use mapped_file::MappedFile;
+
+use super::segment_list::Choice;
+
+/// How much is mapped at once, in bytes. Segments are multiples of it, so that no page of the log is cut.
+const STEP: u32 = 1024 * 1024;
+
+/// What a server keeps its process number in while it runs; beside `pg_wal`.
+const LOCK_FILE: &str = "postmaster.pid";
+/// What every data directory has.
+const VERSION_FILE: &str = "PG_VERSION";
+/// What every `pg_wal` has, and no archive.
+const STATUS_DIRECTORY: &str = "archive_status";
+
+/// Whether nobody writes to the chosen file of `length` bytes, so that it may be mapped.
+///
+/// This is the rule that the unsafe code below relies on. A file is mapped only if
+/// - it is no part of a server's log, or of a server that does not run: a running one writes its newest segments, and
+///   gives old ones new names and overwrites them. Asked anew for each segment, since a server may be started;
+/// - it is as long as a segment, and its name does not say that it is partial: it is not being copied or received;
+/// - it is not the newest segment: if somebody writes, without being seen by the above, then that one.
+pub(super) fn nobody_writes(directory: &Path, choice: &Choice, length: u64, segment_size: u32) -> bool {
+    let whole = length == u64::from(segment_size) && !choice.file.partial;
+    whole && !choice.newest && !server_may_run(directory)
+}
+
+/// Whether `directory` is the `pg_wal` of a server, unless one that certainly does not run.
+fn server_may_run(directory: &Path) -> bool {
+    let is_server_s = directory.join(STATUS_DIRECTORY).exists();
+    // `pg_wal` may be a symbolic link: then the data directory is seen beside the link, if it was reached by that.
+    let data_directory = directory.join("..");
+    let beside_link = directory.parent().unwrap_or(Path::new(""));
+    let beside_link = if beside_link.as_os_str().is_empty() { Path::new(".") } else { beside_link };
+    let mut known = false;
+    for candidate in [&data_directory, beside_link] {
+        if candidate.join(LOCK_FILE).exists() {
+            return true;
+        }
+        known |= candidate.join(VERSION_FILE).exists();
+    }
+    is_server_s && !known
+}
+
+/// A segment that nobody writes, of which one step is mapped at a time.
+#[derive(Debug)]
+pub(super) struct MappedSegment {
+    file: File,
+    segment_size: u32,
+    map: Option<MappedFile>,
+    /// How many of the map's bytes may be read.
+    length: usize,
+}
+
+impl MappedSegment {
+    /// For a file to which [`nobody_writes`].
+    pub(super) fn new(file: File, segment_size: u32) -> Self {
+        Self { file, segment_size, map: None, length: 0 }
+    }
+
+    /// What is mapped, up to the limit.
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.map.as_ref().and_then(|map| map.bytes().get(..self.length)).unwrap_or_default()
+    }
+
+    /// Whether the file was found to be shorter than it was.
+    #[inline]
+    pub(super) fn shrank(&self) -> bool {
+        self.map.as_ref().is_some_and(MappedFile::shrank)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.map = None;
+    }
+
+    /// Another handle of the file.
+    pub(super) fn file(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Maps the step that holds `offset`, for the bytes before `limit`. Returns the offset where it begins; `None` if
+    /// the file has become shorter.
+    pub(super) fn load(&mut self, offset: u32, limit: u32) -> io::Result<Option<u32>> {
+        let shrank = self.shrank();
+        self.map = None;
+        if shrank || self.file.metadata()?.len() < u64::from(self.segment_size) {
+            return Ok(None);
+        }
+        let begin = offset - offset % STEP;
+        #[allow(unsafe_code, reason = "that nobody writes is known only to those who choose the file")]
+        // SAFETY: `nobody_writes`.
+        let map = unsafe { MappedFile::map(&self.file, u64::from(begin), STEP as usize)? };
+        self.map = Some(map);
+        self.length = STEP.min(limit - begin) as usize;
+        Ok(Some(begin))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::segment_list::SegmentFile;
+    use std::fs;
+
+    const SIZE: u32 = 1024 * 1024;
+
+    fn choice(file_name: &str, newest: bool) -> Choice {
+        Choice { file: SegmentFile::parse(file_name).unwrap(), end: None, newest }
+    }
+
+    #[test]
+    fn only_whole_segments_of_the_past_are_mapped() {
+        let directory = tempfile::tempdir().unwrap();
+        let writes_nobody = |choice, length| nobody_writes(directory.path(), &choice, length, SIZE);
+        let name = "000000010000000000000005";
+        assert!(writes_nobody(choice(name, false), u64::from(SIZE)));
+        assert!(!writes_nobody(choice(name, true), u64::from(SIZE)));
+        assert!(!writes_nobody(choice(name, false), u64::from(SIZE) - 1));
+        assert!(!writes_nobody(choice(&format!("{name}.partial"), false), u64::from(SIZE)));
+    }
+
+    #[test]
+    fn the_log_of_a_server_is_mapped_only_if_that_does_not_run() {
+        let data = tempfile::tempdir().unwrap();
+        let wal = data.path().join("pg_wal");
+        fs::create_dir_all(wal.join(STATUS_DIRECTORY)).unwrap();
+        // Whose it is cannot be seen.
+        assert!(server_may_run(&wal));
+        fs::write(data.path().join(VERSION_FILE), "15\n").unwrap();
+        assert!(!server_may_run(&wal));
+        fs::write(data.path().join(LOCK_FILE), "1\n").unwrap();
+        assert!(server_may_run(&wal));
+        // Reached by a link, and where the link leads to.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let moved = elsewhere.path().join("moved");
+        fs::rename(&wal, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, &wal).unwrap();
+        assert!(server_may_run(&wal));
+        assert!(server_may_run(&moved));
+    }
+}
