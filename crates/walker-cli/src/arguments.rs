@@ -39,6 +39,8 @@ pub(crate) struct DumpArguments {
     #[command(flatten)]
     pub(crate) wal: WalArguments,
     #[command(flatten)]
+    pub(crate) damage: DamageArguments,
+    #[command(flatten)]
     pub(crate) filter: FilterArguments,
     /// Show the block references in detail, each on a line of its own
     #[arg(short, long)]
@@ -61,6 +63,8 @@ Examples:
 pub(crate) struct StatsArguments {
     #[command(flatten)]
     pub(crate) wal: WalArguments,
+    #[command(flatten)]
+    pub(crate) damage: DamageArguments,
     #[command(flatten)]
     pub(crate) filter: FilterArguments,
     /// Count by kind of record, not only by resource manager
@@ -137,9 +141,21 @@ pub(crate) struct WalArguments {
     /// Stop at this WAL location; it is an error if the log ends before [default: where the log ends]
     #[arg(short, long, value_name = "LSN")]
     pub(crate) end: Option<Lsn>,
-    /// Read this timeline only [default: of each segment the file of the highest timeline]
+    /// Read the log that leads to this timeline; where its history file is missing, this timeline only
+    /// [default: the highest timeline that has a segment]
     #[arg(short, long, value_name = "TIMELINE", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) timeline: Option<u32>,
+}
+
+/// What to do where the log is damaged.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct DamageArguments {
+    /// Go on behind what is damaged or missing; a warning tells each part that was lost, and the exit code is 1
+    #[arg(long)]
+    pub(crate) skip_damage: bool,
+    /// Believe records without verifying their checksums
+    #[arg(long)]
+    pub(crate) no_verify_checksums: bool,
 }
 
 /// Which records.

@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
         output.write(&rmgr_list())?;
         return Ok(output.finish()?);
     }
-    let mut input = WalInput::open(&arguments.wal)?;
+    let mut input = WalInput::open(&arguments.wal, arguments.damage)?;
     let for_people = arguments.format == RecordFormat::Text && !arguments.quiet;
     if let Some(skipped) = input.skipped().filter(|_| for_people) {
         output.write(&skipped)?;

@@ -61,6 +61,11 @@ pub(crate) fn finish(outcome: Result<()>) -> ExitCode {
     exit.into()
 }
 
+/// Tells stderr of something that does not end the command.
+pub(crate) fn warn(message: &dyn fmt::Display) {
+    eprintln!("walker: warning: {message}");
+}
+
 /// The lines that stderr shows.
 fn report(error: &Error) -> String {
     let mut text = format!("walker: error: {error:#}\n");

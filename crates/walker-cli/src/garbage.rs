@@ -11,7 +11,7 @@ use pgwal::{Lsn, Record, RelFileLocator};
 use serde::Serialize;
 use walker_core::{Plugin, PluginError, Walk};
 
-use crate::arguments::{Format, GarbageArguments};
+use crate::arguments::{DamageArguments, Format, GarbageArguments};
 use crate::output::Output;
 use crate::wal_input::WalInput;
 
@@ -21,7 +21,8 @@ Relations that existed before the first record (complete = no) are known only as
 /// `walker garbage`.
 pub(crate) fn run(arguments: &GarbageArguments) -> Result<()> {
     let mut output = Output::lock();
-    let input = WalInput::open(&arguments.wal)?;
+    // Counting on behind a gap would be wrong without a word: damage is not skipped.
+    let input = WalInput::open(&arguments.wal, DamageArguments::default())?;
     let directory = input.directory().to_owned();
     let start = input.first().unwrap_or_default();
 

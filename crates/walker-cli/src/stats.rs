@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &StatsArguments) -> Result<()> {
         output.write(&rmgr_list())?;
         return Ok(output.finish()?);
     }
-    let mut input = WalInput::open(&arguments.wal)?;
+    let mut input = WalInput::open(&arguments.wal, arguments.damage)?;
     if let (Some(skipped), Format::Text) = (input.skipped(), arguments.format) {
         output.write(&skipped)?;
     }

@@ -13,8 +13,8 @@ use pgwal::{
 use pgwal::{PageHeader, max_align};
 use walker_core::{FileSource, FileSourceOptions, Source, SourceError, WalDirectory};
 
-use crate::arguments::WalArguments;
-use crate::exit::{Hinted, system_message};
+use crate::arguments::{DamageArguments, WalArguments};
+use crate::exit::{Hinted, system_message, warn};
 
 /// Where a data directory keeps its log (`XLOGDIR`).
 const WAL_DIRECTORY: &str = "pg_wal";
@@ -30,11 +30,14 @@ pub(crate) struct WalInput {
     first: Option<Lsn>,
     /// Whether a record that ends behind `end` was seen.
     end_reached: bool,
+    skip_damage: bool,
+    /// How many parts of the log were lost.
+    gaps: u64,
 }
 
 impl WalInput {
     /// Finds the directory and the first record.
-    pub(crate) fn open(arguments: &WalArguments) -> Result<Self> {
+    pub(crate) fn open(arguments: &WalArguments, damage: DamageArguments) -> Result<Self> {
         let WalArguments { start, end, .. } = *arguments;
         if let (Some(start), Some(end)) = (start, end)
             && end < start
@@ -45,13 +48,16 @@ impl WalInput {
         let timeline = arguments.timeline.map(TimelineId::new);
         let explain = |error| Self::explain(error, &directory);
         let wal_directory = WalDirectory::open(&directory, timeline).map_err(explain)?;
-        let mut source = FileSource::new(&wal_directory, FileSourceOptions { start, ..Default::default() });
+        let DamageArguments { skip_damage, no_verify_checksums } = damage;
+        let verify_checksums = !no_verify_checksums;
+        let options = FileSourceOptions { start, skip_damage, verify_checksums, ..Default::default() };
+        let mut source = FileSource::new(&wal_directory, options);
         let first = source.peek().map_err(explain)?;
         if let (Some(start), None) = (start, first) {
             bail!("could not find a valid record after {start} in \"{}\"", directory.display());
         }
         let segment_size = wal_directory.segment_size();
-        Ok(Self { source, directory, segment_size, start, end, first, end_reached: false })
+        Ok(Self { source, directory, segment_size, start, end, first, end_reached: false, skip_damage, gaps: 0 })
     }
 
     /// The directory that holds the segments.
@@ -76,8 +82,21 @@ impl WalInput {
     /// The next record that was asked for, not decoded, with an error for the user.
     #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<RawRecord<'_>>> {
+        if self.skip_damage && self.end.is_none_or(|end| self.source.position() < end) {
+            self.warn_of_gap()?;
+        }
         let Self { source, directory, end, end_reached, .. } = self;
         next_raw_record(source, *end, end_reached).map_err(|error| Self::explain(error, directory))
+    }
+
+    /// Says what was lost before the next record.
+    fn warn_of_gap(&mut self) -> Result<()> {
+        self.source.peek().map_err(|error| Self::explain(error, &self.directory))?;
+        if let Some(gap) = self.source.take_gap() {
+            warn(&gap);
+            self.gaps += 1;
+        }
+        Ok(())
     }
 
     /// The error of a record that was found in `directory` but does not hold what it must.
@@ -101,8 +120,14 @@ impl WalInput {
         }
     }
 
-    /// To be called when there are no more records: that the log ends is an error only where more was asked for.
+    /// To be called when there are no more records: that the log ends is an error only where more was asked for, or
+    /// something was lost before.
     pub(crate) fn check_end(&self) -> Result<()> {
+        match self.gaps {
+            0 => {}
+            1 => bail!("a part of the WAL was lost"),
+            gaps => bail!("{gaps} parts of the WAL were lost"),
+        }
         let Some(end) = self.end.filter(|_| !self.end_reached) else { return Ok(()) };
         let position = self.source.position();
         if end.since(position) < shortest_record(position) {
@@ -223,7 +248,7 @@ mod tests {
     }
 
     fn failure(arguments: &WalArguments) -> String {
-        format!("{:#}", WalInput::open(arguments).unwrap_err())
+        format!("{:#}", WalInput::open(arguments, DamageArguments::default()).unwrap_err())
     }
 
     #[test]
