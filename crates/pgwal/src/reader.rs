@@ -293,7 +293,6 @@ impl Reader {
     fn page(&mut self, rest: &[u8]) -> Result<Progress, ReadError> {
         let Ok(header) = PageHeader::parse(rest) else { return Ok(Progress::Starved) };
         let page = self.position;
-        let error = |kind| ReadError { lsn: page, kind };
         self.validate_page(&header, rest)?;
         let size = header.size();
         if rest.len() < size {
@@ -321,7 +320,7 @@ impl Reader {
                     return Err(ReadError { lsn, kind: ReadErrorKind::RecordOffset });
                 }
                 if continues && start == behind(0) {
-                    return Err(ReadError { lsn, kind: ReadErrorKind::UnexpectedContinuation });
+                    return Err(ReadError { lsn: start, kind: ReadErrorKind::UnexpectedContinuation });
                 }
                 self.position = start;
                 self.skip_before = Lsn::INVALID;
@@ -329,7 +328,7 @@ impl Reader {
             }
             State::Record => {
                 if continues {
-                    return Err(error(ReadErrorKind::UnexpectedContinuation));
+                    return Err(ReadError { lsn: behind(0), kind: ReadErrorKind::UnexpectedContinuation });
                 }
                 self.position = behind(0);
             }
