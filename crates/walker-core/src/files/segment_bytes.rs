@@ -92,6 +92,11 @@ impl SegmentBytes {
         matches!(&self.way, Way::Mapped(mapped) if mapped.shrank())
     }
 
+    #[cfg(test)]
+    pub(super) fn is_mapped(&self) -> bool {
+        matches!(self.way, Way::Mapped(_))
+    }
+
     /// Forgets what is in memory.
     pub(super) fn clear(&mut self) {
         match &mut self.way {
@@ -138,7 +143,9 @@ impl SegmentBytes {
                 let read = io::copy(&mut stream.by_ref().take(skip), &mut io::sink()).and_then(|skipped| {
                     buffer.clear();
                     let wanted = if skipped < skip { 0 } else { CHUNK.min(left) };
-                    stream.by_ref().take(wanted as u64).read_to_end(buffer)
+                    let read = stream.by_ref().take(wanted as u64).read_to_end(buffer)?;
+                    // What stands behind the last byte tells whether all of them are right.
+                    if read == left { stream.read(&mut [0]) } else { Ok(read) }
                 });
                 match read {
                     Ok(_) => {}
