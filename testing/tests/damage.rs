@@ -176,6 +176,27 @@ fn a_file_that_is_cut_ends_at_the_same_place() -> Result<()> {
 }
 
 #[test]
+fn a_page_without_content_is_the_end_only_if_none_follows() -> Result<()> {
+    let archive = Archive::new()?;
+    ensure!(ours(archive.path(), &[&archive.start])?.text()? == archive.whole, "the log ends without an error");
+    let (path, begin) = archive.file(2);
+    let content = fs::read(&path)?;
+    for (offset, length) in [(8 * PAGE_SIZE, PAGE_SIZE), (9 * PAGE_SIZE, 2), (100_000, 5000)] {
+        let (offset, length) = (offset as usize, length as usize);
+        let mut changed = content.clone();
+        changed[offset..offset + length].fill(0);
+        fs::write(&path, &changed)?;
+        let (our, their) = (ours(archive.path(), &[&archive.start])?, theirs(archive.path(), &[&archive.start])?);
+        fs::write(&path, &content)?;
+        let position = begin.advanced(offset as u64);
+        ensure!(!our.success && our.stdout == their.stdout, "{position}\n{}\n{}", our.stderr, their.stderr);
+        let (our_place, their_place) = (our_place(&our.stderr), their_place(&their.stderr));
+        ensure!(our_place.is_some() && our_place == their_place, "{position}\n{}\n{}", our.stderr, their.stderr);
+    }
+    Ok(())
+}
+
+#[test]
 fn behind_damage_reading_goes_on_if_asked_to() -> Result<()> {
     let archive = Archive::new()?;
     let end = archive.whole.lines().last().and_then(lsn_of).context("no record")?;

@@ -182,6 +182,8 @@ impl FileSource {
     /// Finds the next record; if there is none, decides whether this is the end or damage.
     fn locate_in_files(&mut self) -> Result<Option<Located>, SourceError> {
         self.end_reason = None;
+        // Whether it was seen that the log goes on, before the page that cannot be read was read again.
+        let mut goes_on = false;
         loop {
             match self.locate_with_more(false)? {
                 Ok(Some(located)) => return Ok(Some(located)),
@@ -197,11 +199,15 @@ impl FileSource {
                     if self.reopen_on_later_timeline()? {
                         continue;
                     }
-                    if error.is_end_of_wal() || !self.goes_on_behind(&error)? {
+                    if goes_on {
+                        return Err(self.damaged(error));
+                    }
+                    // A running server may have written both pages meanwhile.
+                    goes_on = self.goes_on_behind(&error)?;
+                    if !goes_on {
                         self.end_reason = Some(error);
                         return Ok(None);
                     }
-                    return Err(self.damaged(error));
                 }
             }
         }
