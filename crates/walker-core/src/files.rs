@@ -29,7 +29,8 @@ pub struct FileSourceOptions {
     pub start: Option<Lsn>,
     /// Whether checksums of records are verified. Without, damage goes unnoticed and what is read may be nonsense.
     pub verify_checksums: bool,
-    /// Whether to go on behind what is damaged or missing: [`FileSource::take_gap`] tells what was lost.
+    /// Whether to go on behind what is damaged or missing: [`FileSource::take_gap`] tells what was lost. Nobody else is
+    /// told: not for plugins, whose counts would be wrong without a word.
     pub skip_damage: bool,
     /// Whether files may be mapped into memory, if certainly nobody writes them.
     pub memory_map: bool,
