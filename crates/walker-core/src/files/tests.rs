@@ -22,19 +22,19 @@ fn write_log(directory: &Path, count: u64) {
 
 fn segment(number: u64) -> Vec<u8> {
     let first = number * u64::from(SEGMENT_SIZE);
-    (0..SEGMENT_SIZE / PAGE_SIZE).flat_map(|page| self::page(first + u64::from(page * PAGE_SIZE))).collect()
+    (0..SEGMENT_SIZE / PAGE_SIZE).flat_map(|page| self::page(first + u64::from(page * PAGE_SIZE), 1)).collect()
 }
 
 fn header_size(address: u64) -> u64 {
     if address.is_multiple_of(u64::from(SEGMENT_SIZE)) { 40 } else { 24 }
 }
 
-fn page(address: u64) -> Vec<u8> {
+fn page(address: u64, timeline: u32) -> Vec<u8> {
     let long = header_size(address) == 40;
     let mut page = Vec::new();
     page.extend(0xD110_u16.to_le_bytes());
     page.extend(if long { 2u16 } else { 0 }.to_le_bytes());
-    page.extend(1u32.to_le_bytes());
+    page.extend(timeline.to_le_bytes());
     page.extend(address.to_le_bytes());
     page.extend([0; 8]);
     if long {
@@ -181,6 +181,33 @@ fn a_source_goes_on_in_segments_that_come_later() {
     assert_eq!(count(&mut source).unwrap(), 0);
     write_log(directory.path(), 3);
     assert_eq!(count(&mut source).unwrap(), 2 * RECORDS);
+}
+
+#[test]
+fn a_source_follows_a_server_to_its_new_timeline() {
+    let directory = tempfile::tempdir().unwrap();
+    let (first, switch) = (u64::from(SEGMENT_SIZE), u64::from(SEGMENT_SIZE + 10 * PAGE_SIZE));
+    let mut content = segment(1);
+    content[10 * PAGE_SIZE as usize..].fill(0);
+    fs::write(directory.path().join("000000010000000000000001"), &content).unwrap();
+    let mut source = source(directory.path());
+    assert_eq!(count(&mut source).unwrap(), 10);
+
+    fs::write(directory.path().join("00000002.history"), format!("1\t{}\tpromoted\n", Lsn::new(switch))).unwrap();
+    content.truncate(10 * PAGE_SIZE as usize);
+    content.extend((0..5).flat_map(|number| page(switch + number * u64::from(PAGE_SIZE), 2)));
+    content.resize(SEGMENT_SIZE as usize, 0);
+    fs::write(directory.path().join("000000020000000000000001"), &content).unwrap();
+    assert_eq!(count(&mut source).unwrap(), 5);
+    assert_eq!(source.reader().timeline(), Some(TimelineId::new(2)));
+    assert_eq!(source.position(), Lsn::new(first + 15 * u64::from(PAGE_SIZE)));
+
+    // The old timeline went on elsewhere: what it has behind the switch point is another log.
+    write_log(directory.path(), 2);
+    let whole = count(&mut self::source(directory.path())).unwrap();
+    assert_eq!(whole, 15);
+    let old = WalDirectory::open(directory.path(), Some(TimelineId::new(1))).unwrap();
+    assert_eq!(count(&mut FileSource::new(&old, FileSourceOptions::default())).unwrap(), 2 * RECORDS);
 }
 
 #[test]
