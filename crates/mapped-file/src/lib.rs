@@ -65,6 +65,7 @@ impl MappedFile {
 mod tests {
     use super::*;
     use std::io::Write as _;
+    use std::os::unix::process::ExitStatusExt as _;
     use std::sync::Barrier;
     use std::thread;
 
@@ -135,6 +136,27 @@ mod tests {
             scope.spawn(|| file.set_len(0).unwrap());
         });
         assert!(map.shrank());
+    }
+
+    /// Set for the process that is to end.
+    const FATAL: &str = "MAPPED_FILE_FATAL";
+
+    #[test]
+    fn a_bus_error_that_is_none_of_ours_ends_the_process() {
+        if std::env::var_os(FATAL).is_some() {
+            let (ours, other) = (file(), file());
+            let map = map(&ours, 0);
+            // SAFETY: the file is the test's own, and only cut.
+            let unknown = unsafe { Mmap::map(&other).unwrap() };
+            ours.set_len(0).unwrap();
+            other.set_len(0).unwrap();
+            assert_eq!(map.bytes()[0], 0);
+            std::process::exit(i32::from(unknown[0]));
+        }
+        let name = "tests::a_bus_error_that_is_none_of_ours_ends_the_process";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = child.args(["--exact", name]).env(FATAL, "1").output().unwrap();
+        assert_eq!(output.status.signal(), Some(libc::SIGBUS), "{output:?}");
     }
 
     #[test]

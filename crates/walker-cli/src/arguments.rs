@@ -274,6 +274,7 @@ mod tests {
             "walker dump --path a --pgdata b",
             "walker dump --rmgr none",
             "walker stats --format xml",
+            "walker garbage --skip-damage",
             "walker heatmap --dbname x",
             "walker heatmap --table t --output picture.gif",
             "walker heatmap --table t --blocks-per-range 0",

@@ -271,7 +271,9 @@ impl FileSource {
             // Removed since it was listed, or archived and compressed meanwhile.
             Err(error) if error.is_not_found() => {
                 self.list = self.directory.list_again()?;
-                let Some(choice) = self.list.find(number, self.reader.timeline()) else { return Err(error) };
+                let Some(choice) = self.list.find(number, self.reader.timeline()) else {
+                    return Err(if self.list.has_later(number) { self.missing(number) } else { error });
+                };
                 self.open_file(number, choice).map(Some)
             }
             outcome => outcome.map(Some),

@@ -238,6 +238,17 @@ fn a_segment_that_was_archived_meanwhile_is_found_again() {
 }
 
 #[test]
+fn a_segment_that_was_removed_meanwhile_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    write_log(directory.path(), 3);
+    let mut source = source(directory.path());
+    assert!(source.next_record().unwrap().is_some());
+    fs::remove_file(directory.path().join("000000010000000000000002")).unwrap();
+    let error = count(&mut source).unwrap_err();
+    assert!(error.to_string().starts_with("could not find WAL segment 000000010000000000000002 in"), "{error}");
+}
+
+#[test]
 fn what_was_lost_is_told_once() {
     let directory = tempfile::tempdir().unwrap();
     write_log(directory.path(), 3);
