@@ -38,43 +38,56 @@ impl<'a> RawRecord<'a> {
     ///
     /// # Errors
     /// If these headers are cut off.
+    #[inline]
     pub fn image_len(&self) -> Result<u32, ReadError> {
-        self.sum_images().map_err(|cause| ReadError { lsn: self.lsn, kind: cause.into() })
-    }
-
-    fn sum_images(&self) -> Result<u32, Malformed> {
-        /// Length, offset of the hole, and info.
-        const IMAGE_HEADER: usize = 5;
-        const LOCATOR: usize = 12;
-
-        let mut cursor = Cursor::new(self.bytes.get(RecordHeader::SIZE..).unwrap_or_default());
-        let mut images = 0u32;
-        let mut data = 0usize;
-        while cursor.rest().len() > data {
-            match cursor.u8("block_id")? {
-                DATA_SHORT | DATA_LONG => break,
-                ORIGIN => cursor.skip("record_origin", 2)?,
-                TOPLEVEL_XID => cursor.skip("toplevel_xid", 4)?,
-                id if id <= MAX_BLOCK_ID => {
-                    let flags = BlockFlags::from_bits_truncate(cursor.u8("fork_flags")?);
-                    data = data.saturating_add(usize::from(cursor.u16("data_length")?));
-                    if flags.contains(BlockFlags::HAS_IMAGE) {
-                        let [a, b, _, _, info] = cursor.array::<IMAGE_HEADER>("image header")?;
-                        let length = u16::from_le_bytes([a, b]);
-                        images = images.saturating_add(u32::from(length));
-                        data = data.saturating_add(usize::from(length));
-                        if Image::flags(info, self.version).1.is_some() && info & Image::HAS_HOLE != 0 {
-                            cursor.skip("hole_length", 2)?;
-                        }
-                    }
-                    if !flags.contains(BlockFlags::SAME_RELATION) {
-                        cursor.skip("locator", LOCATOR)?;
-                    }
-                    cursor.skip("blkno", 4)?;
-                }
-                id => return Err(Malformed::Invalid { field: "block_id", value: u64::from(id) }),
+        // Nearly all records have no block, or one without an image.
+        if let Some((_, [id, fork_flags, rest @ ..])) = self.bytes.split_first_chunk::<{ RecordHeader::SIZE }>() {
+            let no_image = fork_flags & (BlockFlags::HAS_IMAGE.bits() | BlockFlags::SAME_RELATION.bits()) == 0;
+            let last = *id >= DATA_LONG || *id == 0 && no_image && rest.get(18).is_some_and(|id| *id >= DATA_LONG);
+            if last {
+                return Ok(0);
             }
         }
-        Ok(images)
+        // By value, so that the record itself need not lie in memory.
+        sum_images(self.bytes, self.version).map_err(|cause| ReadError { lsn: self.lsn, kind: cause.into() })
     }
+}
+
+/// Bytes of images, by the headers of blocks.
+#[inline(never)]
+fn sum_images(record: &[u8], version: Version) -> Result<u32, Malformed> {
+    /// `blkno`, and what is before it if the relation is not that of the block before.
+    const NUMBER: usize = 4;
+    const LOCATOR_AND_NUMBER: usize = 12 + NUMBER;
+
+    let mut cursor = Cursor::new(record.get(RecordHeader::SIZE..).unwrap_or_default());
+    let mut images = 0u32;
+    // What the headers promise to follow them.
+    let mut data = 0usize;
+    while cursor.rest().len() > data {
+        match cursor.u8("block_id")? {
+            id if id <= MAX_BLOCK_ID => {
+                let [fork_flags, a, b] = cursor.array("block header")?;
+                let flags = BlockFlags::from_bits_retain(fork_flags);
+                data = data.saturating_add(usize::from(u16::from_le_bytes([a, b])));
+                if flags.contains(BlockFlags::HAS_IMAGE) {
+                    let [a, b, _, _, info] = cursor.array("image header")?;
+                    let length = u16::from_le_bytes([a, b]);
+                    images = images.saturating_add(u32::from(length));
+                    data = data.saturating_add(usize::from(length));
+                    if Image::flags(info, version).1.is_some() && info & Image::HAS_HOLE != 0 {
+                        cursor.skip("hole_length", 2)?;
+                    }
+                }
+                let same = flags.contains(BlockFlags::SAME_RELATION);
+                cursor.skip("blkno", if same { NUMBER } else { LOCATOR_AND_NUMBER })?;
+            }
+            // The main data's header is the last.
+            DATA_SHORT | DATA_LONG => break,
+            ORIGIN => cursor.skip("record_origin", 2)?,
+            TOPLEVEL_XID => cursor.skip("toplevel_xid", 4)?,
+            id => return Err(Malformed::Invalid { field: "block_id", value: u64::from(id) }),
+        }
+    }
+    Ok(images)
 }

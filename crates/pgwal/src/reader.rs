@@ -12,9 +12,9 @@
 //!
 //! Source: `src/backend/access/transam/xlogreader.c`: `XLogDecodeNextRecord`, `XLogReaderValidatePageHeader`.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use crate::crc32c::checksum;
+use crate::crc32c::record_checksum;
 use crate::error::{ReadError, ReadErrorKind};
 use crate::ids::TimelineId;
 use crate::lsn::Lsn;
@@ -24,6 +24,7 @@ use crate::record::{Record, RecordHeader};
 use crate::rmgr::{self, RmgrId};
 use crate::version::Version;
 use crate::{DEFAULT_BLOCK_SIZE, DEFAULT_SEGMENT_SIZE, max_align};
+use within_page::WithinPage;
 
 /// What a [`Reader`] has to know of the log beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,28 +207,58 @@ impl Reader {
         }
     }
 
+    /// Gives `each` all whole records of `input` until it breaks: the quickest way through the log.
+    ///
+    /// As with [`Reader::read`], `input` holds the log from [`Reader::position`] on, which moves on.
+    ///
+    /// # Errors
+    /// As [`Reader::read`], when all records before were given.
+    #[inline]
+    pub fn for_each(
+        &mut self,
+        input: &[u8],
+        mut each: impl FnMut(&RawRecord<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let begin = self.position;
+        let unread = |position: Lsn| input.get(usize::try_from(position.since(begin)).unwrap_or(usize::MAX)..);
+        let mut page = WithinPage::new(self, input);
+        loop {
+            let lsn = page.position;
+            let record = if let Some((header, bytes)) = page.next() {
+                self.raw_record(lsn, page.position, header, bytes)
+            } else {
+                self.move_to(&page);
+                let rest = unread(lsn).unwrap_or_default();
+                let Some(located) = self.locate_anywhere(rest)? else { return Ok(ControlFlow::Continue(())) };
+                page = WithinPage::new(self, unread(self.position).unwrap_or_default());
+                self.raw(&located, rest)
+            };
+            if each(&record).is_break() {
+                self.move_to(&page);
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
+
     /// What nearly all records are: whole within one page, and without fault. All else is left to
     /// [`Reader::locate_anywhere`].
     #[inline]
     fn locate_within_page(&mut self, input: &[u8]) -> Option<Located> {
         let start = self.position;
-        let room = self.page_end.since(start);
-        let header = RecordHeader::from_bytes(input.first_chunk()?);
-        let length = u64::from(header.total_len);
-        let bytes = input.get(..usize::try_from(length).ok()?)?;
-        let linked = self.previous == Some(header.prev);
-        let switch = header.rmgr == RmgrId::XLOG && header.info & 0xF0 == rmgr::xlog::SWITCH;
-        if length > room || switch || !linked || !header.rmgr.is_valid() || start < self.skip_before {
-            return None;
-        }
-        if self.options.verify_checksums {
-            verify_checksum(&header, bytes).ok()?;
-        }
-        self.position = start.advanced(max_align(length));
-        self.previous = Some(start);
+        let mut page = WithinPage::new(self, input);
+        let (header, bytes) = page.next()?;
+        self.move_to(&page);
         Some(Located { start, end: self.position, header, place: Some(0..bytes.len()) })
     }
 
+    fn move_to(&mut self, page: &WithinPage<'_>) {
+        if page.position != self.position {
+            (self.position, self.previous) = (page.position, Some(page.previous));
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
     fn locate_anywhere(&mut self, input: &[u8]) -> Result<Option<Located>, ReadError> {
         let begin = self.position;
         loop {
@@ -258,14 +289,13 @@ impl Reader {
             Some(place) => input.get(place.clone()).unwrap_or_default(),
             None => &self.partial,
         };
-        RawRecord {
-            lsn: located.start,
-            end: located.end,
-            header: located.header,
-            version: self.version.unwrap_or(Version::V15),
-            bytes,
-            data_page_size: self.options.data_page_size,
-        }
+        self.raw_record(located.start, located.end, located.header, bytes)
+    }
+
+    #[inline]
+    fn raw_record<'a>(&self, lsn: Lsn, end: Lsn, header: RecordHeader, bytes: &'a [u8]) -> RawRecord<'a> {
+        let version = self.version.unwrap_or(Version::V15);
+        RawRecord { lsn, end, header, version, bytes, data_page_size: self.options.data_page_size }
     }
 
     /// Finds the next whole record and moves the position behind it; `None` if `input` does not suffice.
@@ -499,13 +529,14 @@ enum Progress {
     Found { start: Lsn, place: Option<Range<usize>> },
 }
 
-/// CRC-32C over what follows the header, then over the header up to the checksum itself.
+/// Whether the record's bytes are those that were written.
 #[inline]
 fn verify_checksum(header: &RecordHeader, bytes: &[u8]) -> Result<(), ReadErrorKind> {
-    let (begin, body) = bytes.split_at_checked(RecordHeader::SIZE).unwrap_or_default();
-    let computed = checksum(begin.get(..RecordHeader::CRC_OFFSET).unwrap_or_default(), body);
+    let computed = record_checksum(bytes);
     if computed == header.crc { Ok(()) } else { Err(ReadErrorKind::Checksum { found: header.crc, computed }) }
 }
+
+mod within_page;
 
 #[cfg(test)]
 mod tests;

@@ -130,7 +130,7 @@ impl RmgrId {
     /// Whether it is built in or custom (`RmgrIdIsValid`).
     #[must_use]
     pub const fn is_valid(self) -> bool {
-        self.name().is_some() || self.is_custom()
+        (self.0 as usize) < Self::BUILT_IN.len() || self.is_custom()
     }
 }
 
