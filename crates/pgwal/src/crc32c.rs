@@ -1,70 +1,125 @@
 //! The checksum of a record: CRC-32C. Source: `src/include/port/pg_crc32c.h`.
 //!
-//! Most records are short, so what counts is the way to the first byte: where the processor has an instruction for it,
-//! it is used in a loop of our own up to [`LONG`] bytes; above, and elsewhere, the crate `crc32c` is as fast or faster.
+//! Most records are short, of lengths that change from record to record, so what counts is the way to the first byte,
+//! and branches that the processor cannot foresee. Where it has an instruction for CRC-32C, that is used without any
+//! up to [`LONG`] bytes; above, and elsewhere, the crate `crc32c` is as fast or faster.
 #![allow(unsafe_code)] // the one module of this crate with any: see below
+
+use std::ops::Range;
 
 use crate::record::RecordHeader;
 
 /// From so many bytes on several streams of one record are worth it.
 const LONG: usize = 512;
 
-/// CRC-32C of a whole record: of what follows its header, then of the header up to the checksum itself. Zero if there
-/// is no whole header.
-#[inline]
-pub(crate) fn record_checksum(record: &[u8]) -> u32 {
+/// How many bytes are computed at a time.
+const GROUP: usize = 64;
+
+/// CRC-32C of the whole record that is at `place` in `bytes`: of what follows its header, then of the header up to the
+/// checksum itself. Zero if there is no whole header. It is quicker if there are bytes before the record.
+#[inline(always)]
+pub(crate) fn record_checksum(bytes: &[u8], place: Range<usize>) -> u32 {
     #[cfg(target_arch = "x86_64")]
-    if record.len() < LONG && std::arch::is_x86_feature_detected!("sse4.2") {
-        // SAFETY: the processor has SSE 4.2, which is all that the function asks for.
-        if let Some(checksum) = unsafe { with_instruction(record) } {
-            return checksum;
+    if std::arch::is_x86_feature_detected!("sse4.2") {
+        let (start, end) = (place.start, place.end);
+        let body = start.wrapping_add(RecordHeader::SIZE);
+        // Of the first group 1 to 64 bytes are the body's; with less than four, not all that is to be inverted is in it.
+        let first = (end.wrapping_sub(body).wrapping_sub(1) & 63).wrapping_add(1);
+        let behind = body.wrapping_add(first);
+        let group = bytes.get(behind.wrapping_sub(GROUP)..).and_then(|bytes| bytes.first_chunk());
+        let header = bytes.get(start..).and_then(|bytes| bytes.first_chunk());
+        if let (Some(group), Some(header), Some(rest)) = (group, header, bytes.get(behind..end))
+            && first >= 4
+            && rest.len() < LONG
+        {
+            // SAFETY: the processor has SSE 4.2, which is all that the function asks for.
+            return unsafe { with_instruction(group, first, rest, header) };
         }
     }
+    portable(bytes, place)
+}
+
+#[cold]
+#[inline(never)]
+fn portable(bytes: &[u8], place: Range<usize>) -> u32 {
+    let record = bytes.get(place).unwrap_or_default();
     let Some((header, body)) = record.split_at_checked(RecordHeader::SIZE) else { return 0 };
     crc32c::crc32c_append(crc32c::crc32c(body), header.get(..RecordHeader::CRC_OFFSET).unwrap_or_default())
 }
 
-/// In words of eight bytes without a rest: a checksum that begins with zero is the same whatever zeroes come first, so
-/// the first word is filled up with zeroes in front. That the checksum begins with all ones is the same as inverting
-/// the first four bytes.
-///
-/// `None` if there are fewer than two words.
+/// A checksum that begins with zero is the same whatever zeroes come first, and that it begins with all ones is the
+/// same as inverting the first four bytes. So the first group ends where it must for the `rest` to be whole groups, and
+/// what lies before the body in it (the header, the record before) is masked: most records are one group.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sse4.2")]
-fn with_instruction(record: &[u8]) -> Option<u32> {
+#[inline]
+fn with_instruction(group: &[u8; GROUP], first: usize, rest: &[u8], header: &[u8; RecordHeader::CRC_OFFSET]) -> u32 {
     use std::arch::x86_64::{_mm_crc32_u32, _mm_crc32_u64};
 
-    let body = record.len().checked_sub(RecordHeader::SIZE)?;
-    let filling = body.wrapping_neg() & 7;
-    let (words, _) = record.get(RecordHeader::SIZE.saturating_sub(filling)..)?.as_chunks::<8>();
-    let [first, second, words @ ..] = words else { return None };
-    let filling = u32::try_from(filling).ok()?.wrapping_mul(8);
-    let inverted = u128::from(u32::MAX).wrapping_shl(filling);
-    let kept = u64::MAX.wrapping_shl(filling);
-    // The halves of the mask.
-    #[allow(clippy::cast_possible_truncation)]
-    let (low, high) = (inverted as u64, (inverted >> 64) as u64);
-
-    let mut state = _mm_crc32_u64(0, u64::from_le_bytes(*first) & kept ^ low);
-    state = _mm_crc32_u64(state, u64::from_le_bytes(*second) ^ high);
+    let masks = |table: &'static [u8; 2 * GROUP]| table.get(first..).unwrap_or_default().as_chunks::<8>().0.iter();
+    let mut state = 0;
+    for ((word, kept), inverted) in group.as_chunks::<8>().0.iter().zip(masks(&KEPT)).zip(masks(&INVERTED)) {
+        let [word, kept, inverted] = [word, kept, inverted].map(|word| u64::from_le_bytes(*word));
+        state = _mm_crc32_u64(state, word & kept ^ inverted);
+    }
+    for group in rest.as_chunks::<GROUP>().0 {
+        for word in group.as_chunks::<8>().0 {
+            state = _mm_crc32_u64(state, u64::from_le_bytes(*word));
+        }
+    }
+    let (words, last) = header.as_chunks::<8>();
     for word in words {
         state = _mm_crc32_u64(state, u64::from_le_bytes(*word));
     }
-    let (words, _) = record.first_chunk::<{ RecordHeader::CRC_OFFSET }>()?.as_chunks::<4>();
-    let [a, b, c, d, e] = *words else { return None };
-    let pair = |low, high| u64::from(u32::from_le_bytes(low)) | u64::from(u32::from_le_bytes(high)) << 32;
-    state = _mm_crc32_u64(state, pair(a, b));
-    state = _mm_crc32_u64(state, pair(c, d));
+    let last = last.first_chunk().copied().unwrap_or_default();
     // The upper half is zero by the instruction's definition.
     #[allow(clippy::cast_possible_truncation)]
-    let state = _mm_crc32_u32(state as u32, u32::from_le_bytes(e));
-    Some(!state)
+    let state = _mm_crc32_u32(state as u32, u32::from_le_bytes(last));
+    !state
+}
+
+/// From the index `n` on: what is kept of a group that ends with `n` bytes of the body.
+#[cfg(target_arch = "x86_64")]
+static KEPT: [u8; 2 * GROUP] = ones(GROUP..2 * GROUP);
+/// From the index `n` on: what is inverted of it, the first four bytes of the body.
+#[cfg(target_arch = "x86_64")]
+static INVERTED: [u8; 2 * GROUP] = ones(GROUP..GROUP + 4);
+
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // when compiled
+const fn ones(range: Range<usize>) -> [u8; 2 * GROUP] {
+    let mut table = [0; 2 * GROUP];
+    let mut index = range.start;
+    while index < range.end {
+        table[index] = 0xFF;
+        index += 1;
+    }
+    table
+}
+
+/// Asks the processor for the next `length` bytes of memory, which will be read soon: it does not look ahead by itself
+/// from one page of memory to the next.
+#[inline]
+pub(crate) fn prefetch(bytes: &[u8], length: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in bytes.get(..length).unwrap_or_default().as_chunks::<64>().0 {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the address is valid; the instruction changes nothing but the cache.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// In the best way, which must come to the same as the portable one.
+    fn checksum(bytes: &[u8], place: Range<usize>) -> u32 {
+        let checksum = record_checksum(bytes, place.clone());
+        assert_eq!(checksum, portable(bytes, place));
+        checksum
+    }
 
     /// As PostgreSQL computes it, byte after byte.
     fn expected(record: &[u8]) -> u32 {
@@ -78,18 +133,29 @@ mod tests {
     }
 
     #[test]
-    fn every_short_length_agrees() {
-        let bytes: Vec<u8> = (0..700u32).map(|n| (n * 151 + 7) as u8).collect();
-        for length in RecordHeader::SIZE..bytes.len() {
-            assert_eq!(record_checksum(&bytes[..length]), expected(&bytes[..length]), "{length}");
+    fn every_short_record_at_every_place_agrees() {
+        let bytes: Vec<u8> = (0..900u32).map(|n| (n * 151 + 7) as u8).collect();
+        for start in 0..80 {
+            for end in start + RecordHeader::SIZE..bytes.len() {
+                assert_eq!(checksum(&bytes, start..end), expected(&bytes[start..end]), "{start}..{end}");
+            }
+            assert_eq!(checksum(&bytes, start..start + 23), 0);
         }
-        assert_eq!(record_checksum(&bytes[..23]), 0);
+    }
+
+    #[test]
+    fn bytes_that_are_not_there_are_not_read() {
+        assert_eq!(checksum(&[1; 100], 90..140), 0);
+        assert_eq!(checksum(&[1; 100], 110..140), 0);
     }
 
     proptest! {
         #[test]
-        fn any_record_agrees(bytes in proptest::collection::vec(any::<u8>(), RecordHeader::SIZE..1500)) {
-            prop_assert_eq!(record_checksum(&bytes), expected(&bytes));
+        fn any_record_agrees(
+            before in 0usize..200,
+            bytes in proptest::collection::vec(any::<u8>(), 200 + RecordHeader::SIZE..1500),
+        ) {
+            prop_assert_eq!(checksum(&bytes, before..bytes.len()), expected(&bytes[before..]));
         }
     }
 }

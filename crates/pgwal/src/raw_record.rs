@@ -7,8 +7,11 @@ use crate::lsn::Lsn;
 use crate::record::{BlockFlags, DATA_LONG, DATA_SHORT, MAX_BLOCK_ID, ORIGIN, Record, RecordHeader, TOPLEVEL_XID};
 use crate::version::Version;
 
+/// Length of the header of a block without an image: number, flags, length of its data, locator, block number.
+const BLOCK_HEADER: usize = 20;
+
 /// A whole and verified record, not decoded: enough for those who count or choose, at a fraction of the time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct RawRecord<'a> {
     /// Where it begins (`ReadRecPtr`).
     pub lsn: Lsn,
@@ -18,19 +21,26 @@ pub struct RawRecord<'a> {
     pub header: RecordHeader,
     /// The major version that wrote it.
     pub version: Version,
-    /// All of it, without page headers.
-    pub(crate) bytes: &'a [u8],
+    /// From its beginning on, without page headers; there may be more behind its end.
+    pub(crate) from: &'a [u8],
     /// Size of a data page in bytes.
     pub(crate) data_page_size: u32,
 }
 
 impl<'a> RawRecord<'a> {
+    /// All of it, without page headers.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.from.get(..usize::try_from(self.header.total_len).unwrap_or(usize::MAX)).unwrap_or(self.from)
+    }
+
     /// Decodes it.
     ///
     /// # Errors
     /// If the headers inside of the record contradict each other.
     pub fn decode(&self) -> Result<Record<'a>, ReadError> {
-        Record::decode(self.bytes, self.lsn, self.end, self.version, self.data_page_size)
+        Record::decode(self.bytes(), self.lsn, self.end, self.version, self.data_page_size)
             .map_err(|cause| ReadError { lsn: self.lsn, kind: cause.into() })
     }
 
@@ -40,16 +50,19 @@ impl<'a> RawRecord<'a> {
     /// If these headers are cut off.
     #[inline]
     pub fn image_len(&self) -> Result<u32, ReadError> {
-        // Nearly all records have no block, or one without an image.
-        if let Some((_, [id, fork_flags, rest @ ..])) = self.bytes.split_first_chunk::<{ RecordHeader::SIZE }>() {
-            let no_image = fork_flags & (BlockFlags::HAS_IMAGE.bits() | BlockFlags::SAME_RELATION.bits()) == 0;
-            let last = *id >= DATA_LONG || *id == 0 && no_image && rest.get(18).is_some_and(|id| *id >= DATA_LONG);
-            if last {
+        // Nearly all records have no block, or one without an image. Without branches, since which of both cannot be
+        // foreseen; what lies behind a shorter record does no harm, since without a block there is no image either.
+        if let Some((_, [id, fork_flags, header @ ..])) = self.from.split_first_chunk::<{ RecordHeader::SIZE }>()
+            && let Some(next) = header.get(BLOCK_HEADER.saturating_sub(2))
+        {
+            let image_or_same = BlockFlags::HAS_IMAGE.bits() | BlockFlags::SAME_RELATION.bits();
+            let one_block = (*id == 0) & (fork_flags & image_or_same == 0) & (*next >= DATA_LONG);
+            if one_block | (*id >= DATA_LONG) {
                 return Ok(0);
             }
         }
         // By value, so that the record itself need not lie in memory.
-        sum_images(self.bytes, self.version).map_err(|cause| ReadError { lsn: self.lsn, kind: cause.into() })
+        sum_images(self.bytes(), self.version).map_err(|cause| ReadError { lsn: self.lsn, kind: cause.into() })
     }
 }
 

@@ -14,7 +14,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use crate::crc32c::record_checksum;
+use crate::crc32c::{prefetch, record_checksum};
 use crate::error::{ReadError, ReadErrorKind};
 use crate::ids::TimelineId;
 use crate::lsn::Lsn;
@@ -25,6 +25,11 @@ use crate::rmgr::{self, RmgrId};
 use crate::version::Version;
 use crate::{DEFAULT_BLOCK_SIZE, DEFAULT_SEGMENT_SIZE, max_align};
 use within_page::WithinPage;
+
+/// Size of a page of memory in bytes, on most machines.
+const MEMORY_PAGE: usize = 4096;
+/// How much of the next page is asked for ahead of time, in bytes: from there on the processor looks ahead itself.
+const AHEAD: usize = 512;
 
 /// What a [`Reader`] has to know of the log beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +82,8 @@ pub struct Located {
     pub header: RecordHeader,
     /// Where it is in the bytes that were given, unless it was put together from several pages.
     place: Option<Range<usize>>,
+    /// Where these bytes began.
+    from: Lsn,
 }
 
 /// Turns the bytes of the log into records.
@@ -209,33 +216,50 @@ impl Reader {
 
     /// Gives `each` all whole records of `input` until it breaks: the quickest way through the log.
     ///
-    /// As with [`Reader::read`], `input` holds the log from [`Reader::position`] on, which moves on.
+    /// As with [`Reader::read`], `input` holds the log from [`Reader::position`] on, which moves on. A record that
+    /// [`Reader::locate`] has found already may be given out `first`: then `input` is that in which it was found.
     ///
     /// # Errors
     /// As [`Reader::read`], when all records before were given.
     #[inline]
     pub fn for_each(
         &mut self,
+        first: Option<Located>,
         input: &[u8],
         mut each: impl FnMut(&RawRecord<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, ReadError> {
-        let begin = self.position;
-        let unread = |position: Lsn| input.get(usize::try_from(position.since(begin)).unwrap_or(usize::MAX)..);
-        let mut page = WithinPage::new(self, input);
+        let mut first = first;
+        let begin = first.as_ref().map_or(self.position, |first| first.from);
+        let unread = |position: Lsn| {
+            input.get(usize::try_from(position.since(begin)).unwrap_or(usize::MAX)..).unwrap_or_default()
+        };
         loop {
-            let lsn = page.position;
-            let record = if let Some((header, bytes)) = page.next() {
-                self.raw_record(lsn, page.position, header, bytes)
-            } else {
-                self.move_to(&page);
-                let rest = unread(lsn).unwrap_or_default();
-                let Some(located) = self.locate_anywhere(rest)? else { return Ok(ControlFlow::Continue(())) };
-                page = WithinPage::new(self, unread(self.position).unwrap_or_default());
-                self.raw(&located, rest)
+            let found = first.is_some();
+            let mut page = match first.take() {
+                Some(found) => WithinPage::found(self, &found, self.bytes_of(&found, unread(found.from))),
+                None => WithinPage::new(self, unread(self.position)),
             };
-            if each(&record).is_break() {
-                self.move_to(&page);
-                return Ok(ControlFlow::Break(()));
+            let mut outcome = ControlFlow::Continue(());
+            while outcome.is_continue()
+                && let Some(record) = page.next()
+            {
+                outcome = each(&record);
+            }
+            let WithinPage { position, previous, .. } = page;
+            if position != self.position {
+                (self.position, self.previous) = (position, Some(previous));
+            }
+            if outcome.is_break() {
+                return Ok(outcome);
+            }
+            if !found {
+                first = self.locate_anywhere(unread(self.position))?;
+                if first.is_none() {
+                    return Ok(outcome);
+                }
+                let next = unread(self.page_end);
+                prefetch(next, AHEAD);
+                prefetch(next.get(MEMORY_PAGE..).unwrap_or_default(), AHEAD);
             }
         }
     }
@@ -244,17 +268,12 @@ impl Reader {
     /// [`Reader::locate_anywhere`].
     #[inline]
     fn locate_within_page(&mut self, input: &[u8]) -> Option<Located> {
-        let start = self.position;
+        let from = self.position;
         let mut page = WithinPage::new(self, input);
-        let (header, bytes) = page.next()?;
-        self.move_to(&page);
-        Some(Located { start, end: self.position, header, place: Some(0..bytes.len()) })
-    }
-
-    fn move_to(&mut self, page: &WithinPage<'_>) {
-        if page.position != self.position {
-            (self.position, self.previous) = (page.position, Some(page.previous));
-        }
+        let RawRecord { lsn: start, end, header, .. } = page.next()?;
+        (self.position, self.previous) = (end, Some(start));
+        let length = usize::try_from(header.total_len).unwrap_or(usize::MAX);
+        Some(Located { start, end, header, place: Some(0..length), from })
     }
 
     #[cold]
@@ -268,7 +287,7 @@ impl Reader {
             if found.start >= self.skip_before {
                 let moved = |place: Range<usize>| place.start.saturating_add(used)..place.end.saturating_add(used);
                 let (start, end, header) = (found.start, self.position, found.header);
-                return Ok(Some(Located { start, end, header, place: found.place.map(moved) }));
+                return Ok(Some(Located { start, end, header, place: found.place.map(moved), from: begin }));
             }
         }
     }
@@ -285,17 +304,18 @@ impl Reader {
     #[inline]
     #[must_use]
     pub fn raw<'a>(&'a self, located: &Located, input: &'a [u8]) -> RawRecord<'a> {
-        let bytes = match &located.place {
-            Some(place) => input.get(place.clone()).unwrap_or_default(),
-            None => &self.partial,
-        };
-        self.raw_record(located.start, located.end, located.header, bytes)
+        let Located { start: lsn, end, header, .. } = *located;
+        let from = self.bytes_of(located, input);
+        let version = self.version.unwrap_or(Version::V15);
+        RawRecord { lsn, end, header, version, from, data_page_size: self.options.data_page_size }
     }
 
-    #[inline]
-    fn raw_record<'a>(&self, lsn: Lsn, end: Lsn, header: RecordHeader, bytes: &'a [u8]) -> RawRecord<'a> {
-        let version = self.version.unwrap_or(Version::V15);
-        RawRecord { lsn, end, header, version, bytes, data_page_size: self.options.data_page_size }
+    /// The record that was found last, without page headers.
+    fn bytes_of<'a>(&'a self, located: &Located, input: &'a [u8]) -> &'a [u8] {
+        match &located.place {
+            Some(place) => input.get(place.clone()).unwrap_or_default(),
+            None => &self.partial,
+        }
     }
 
     /// Finds the next whole record and moves the position behind it; `None` if `input` does not suffice.
@@ -532,7 +552,7 @@ enum Progress {
 /// Whether the record's bytes are those that were written.
 #[inline]
 fn verify_checksum(header: &RecordHeader, bytes: &[u8]) -> Result<(), ReadErrorKind> {
-    let computed = record_checksum(bytes);
+    let computed = record_checksum(bytes, 0..bytes.len());
     if computed == header.crc { Ok(()) } else { Err(ReadErrorKind::Checksum { found: header.crc, computed }) }
 }
 

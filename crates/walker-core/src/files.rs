@@ -7,6 +7,7 @@ mod segment_bytes;
 mod segment_list;
 mod wal_directory;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -153,6 +154,38 @@ impl FileSource {
     pub fn next_raw_record(&mut self) -> Result<Option<RawRecord<'_>>, SourceError> {
         let Some(located) = self.locate()? else { return Ok(None) };
         Ok(Some(self.reader.raw(&located, unread(self.segment.as_ref(), self.located_from))))
+    }
+
+    /// Gives `each` all records that there are now, not decoded, until it breaks: the quickest way through the log. If
+    /// damage is skipped, `lost` is told what was lost before the next record.
+    ///
+    /// # Errors
+    /// As [`Source::next_record`].
+    #[inline]
+    pub fn for_each_raw_record(
+        &mut self,
+        mut each: impl FnMut(&RawRecord<'_>) -> ControlFlow<()>,
+        mut lost: impl FnMut(Gap),
+    ) -> Result<(), SourceError> {
+        let mut first = self.peeked.take();
+        loop {
+            if let Some(gap) = self.gap.take() {
+                lost(gap);
+            }
+            let from = if first.is_some() { self.located_from } else { self.reader.position() };
+            let in_memory = unread(self.segment.as_ref(), from);
+            let outcome = self.reader.for_each(first.take(), in_memory, &mut each);
+            self.check_whole()?;
+            if let Ok(ControlFlow::Break(())) = outcome {
+                return Ok(());
+            }
+            // The end of what is in memory, or something is wrong.
+            self.located_from = self.reader.position();
+            first = self.locate_beyond_memory()?;
+            if first.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     #[inline]

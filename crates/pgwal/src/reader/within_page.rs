@@ -1,20 +1,40 @@
 //! What nearly all records are: whole within one page, and right. All others are left to the [`Reader`] itself.
 
+use crate::crc32c::record_checksum;
 use crate::lsn::Lsn;
 use crate::max_align;
-use crate::reader::{Reader, verify_checksum};
+use crate::raw_record::RawRecord;
+use crate::reader::{Located, Reader};
 use crate::record::RecordHeader;
 use crate::rmgr::{self, RmgrId};
+use crate::version::Version;
 
 /// The records in the rest of a page, from a reader's position on. The reader does not move meanwhile.
 pub(super) struct WithinPage<'a> {
-    /// From the position to the end of the page, or to the end of what there is of it.
-    rest: &'a [u8],
+    /// The page from where it was begun with to its end, or to the end of what there is of it.
+    page: &'a [u8],
+    /// Where in it the next record begins.
+    at: usize,
     /// Where the next record begins.
     pub(super) position: Lsn,
     /// Where the one before begins; if it is not known, a position that no record has.
     pub(super) previous: Lsn,
-    verify_checksums: bool,
+    /// What lies between the parts of the record beside itself, in bytes: headers of pages.
+    between: u64,
+    check: Check,
+    version: Version,
+    data_page_size: u32,
+}
+
+/// What is checked of a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Check {
+    /// All of it.
+    All,
+    /// All but the checksum.
+    NoChecksum,
+    /// Nothing, since that was done.
+    Done,
 }
 
 impl<'a> WithinPage<'a> {
@@ -22,31 +42,56 @@ impl<'a> WithinPage<'a> {
     /// be given out yet, there will be none.
     #[inline]
     pub(super) fn new(reader: &Reader, input: &'a [u8]) -> Self {
-        let (position, options) = (reader.position, &reader.options);
+        let position = reader.position;
         let room = usize::try_from(reader.page_end.since(position)).unwrap_or(usize::MAX);
-        let rest = if position < reader.skip_before { &[] } else { input.get(..room).unwrap_or(input) };
+        let page = if position < reader.skip_before { &[] } else { input.get(..room).unwrap_or(input) };
+        let check = if reader.options.verify_checksums { Check::All } else { Check::NoChecksum };
         let previous = reader.previous.unwrap_or(Lsn::MAX);
-        Self { rest, position, previous, verify_checksums: options.verify_checksums }
+        Self::of(reader, page, position, previous, 0, check)
+    }
+
+    /// One record that the reader has found, as if it were a page of its own.
+    #[inline]
+    pub(super) fn found(reader: &Reader, located: &Located, record: &'a [u8]) -> Self {
+        let between = located.end.since(located.start.advanced(max_align(record.len() as u64)));
+        Self::of(reader, record, located.start, located.header.prev, between, Check::Done)
+    }
+
+    #[inline]
+    fn of(reader: &Reader, page: &'a [u8], position: Lsn, previous: Lsn, between: u64, check: Check) -> Self {
+        let version = reader.version.unwrap_or(Version::V15);
+        let data_page_size = reader.options.data_page_size;
+        Self { page, at: 0, position, previous, between, check, version, data_page_size }
     }
 
     /// The next record, or `None` at the end of the page and at whatever is not as nearly always.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<(RecordHeader, &'a [u8])> {
-        let header = RecordHeader::from_bytes(self.rest.first_chunk()?);
+    pub(super) fn next(&mut self) -> Option<RawRecord<'a>> {
+        let rest = self.page.get(self.at..)?;
+        let header = RecordHeader::from_bytes(rest.first_chunk()?);
         let length = usize::try_from(header.total_len).ok()?;
-        let bytes = self.rest.get(..length)?;
-        let switch = header.rmgr == RmgrId::XLOG && header.info & 0xF0 == rmgr::xlog::SWITCH;
-        if length < RecordHeader::SIZE || header.prev != self.previous || !header.rmgr.is_valid() || switch {
+        if length > rest.len() {
             return None;
         }
-        if self.verify_checksums {
-            verify_checksum(&header, bytes).ok()?;
+        // Within the page, as was seen.
+        let behind = self.at.wrapping_add(length);
+        if self.check != Check::Done {
+            let switch = header.rmgr == RmgrId::XLOG && header.info & 0xF0 == rmgr::xlog::SWITCH;
+            if length < RecordHeader::SIZE || header.prev != self.previous || !header.rmgr.is_valid() || switch {
+                return None;
+            }
+            if self.check == Check::All && record_checksum(self.page, self.at..behind) != header.crc {
+                return None;
+            }
         }
-        let step = max_align(length as u64);
-        // Behind the last record of a page its padding may be cut off.
-        self.rest = self.rest.get(usize::try_from(step).unwrap_or(usize::MAX)..).unwrap_or_default();
-        self.previous = self.position;
-        self.position = self.position.advanced(step);
-        Some((header, bytes))
+        let lsn = self.position;
+        let step = max_align(u64::from(header.total_len));
+        // The log is not that long.
+        let end = Lsn::new(lsn.get().wrapping_add(step).wrapping_add(self.between));
+        // Within the page, or behind its end where the padding of the last record is cut off.
+        self.at = self.at.wrapping_add(usize::try_from(step).unwrap_or(usize::MAX));
+        (self.previous, self.position) = (lsn, end);
+        let Self { version, data_page_size, .. } = *self;
+        Some(RawRecord { lsn, end, header, version, from: rest, data_page_size })
     }
 }
