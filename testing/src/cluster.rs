@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::builder::ClusterBuilder;
 use crate::command::run;
-use crate::directory::temporary_directory;
+use crate::directory::{is_open, temporary_directory};
 use crate::installation::Installation;
 use crate::log::LogMark;
 use crate::poll::poll;
@@ -91,7 +91,16 @@ impl Cluster {
     /// A cluster whose directories exist, with no files in them yet.
     pub(crate) fn empty(installation: Installation, detached: bool) -> Result<Self> {
         let user = ServerUser::needed()?;
-        let directory = Some(temporary_directory()?);
+        let directory = temporary_directory()?;
+        // The cache of `cargo xtask setup` may be in the closed home directory of root.
+        let installation = if user.is_some() && !is_open(installation.binary_directory()?) {
+            let copy = directory.path().join("installation");
+            fs::create_dir(&copy).with_context(|| format!("cannot make {}", copy.display()))?;
+            installation.private_copy(&copy)?
+        } else {
+            installation
+        };
+        let directory = Some(directory);
         let cluster = Self { installation, user, directory, postmaster: None, detached, left_behind: Vec::new() };
         for directory in [cluster.data_directory(), cluster.socket_directory()] {
             DirBuilder::new()

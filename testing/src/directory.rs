@@ -34,7 +34,7 @@ pub fn temporary_directory() -> Result<TempDir> {
 }
 
 /// Whether every user may enter this directory and all above it.
-fn is_open(directory: &Path) -> bool {
+pub(crate) fn is_open(directory: &Path) -> bool {
     let Ok(directory) = directory.canonicalize() else { return false };
     directory.ancestors().all(|ancestor| {
         fs::metadata(ancestor).is_ok_and(|metadata| metadata.is_dir() && metadata.permissions().mode() & 0o001 != 0)

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::cache::cached_postgresql;
 use crate::command::run;
 
 /// Names the `pg_config` to use instead of the ones in the usual places.
@@ -19,12 +20,27 @@ pub const INSTALLATION_VARIABLE: &str = "WALKER_INSTALLATION";
 /// Names the built `walker` command; set by `cargo xtask test`.
 pub const COMMAND_VARIABLE: &str = "WALKER_BIN";
 
-/// Path of the `walker` command that `cargo xtask test` has built.
+/// Path of the `walker` command: named by the environment variable `WALKER_BIN`, as `cargo xtask test` does, or built
+/// beside this test.
 ///
 /// # Errors
-/// If the environment variable `WALKER_BIN` is not set.
+/// If neither exists.
 pub fn walker_command() -> Result<PathBuf> {
-    from_xtask(COMMAND_VARIABLE)
+    let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.join("walker"));
+    let named = env::var_os(COMMAND_VARIABLE).map(PathBuf::from).or_else(beside);
+    named.filter(|path| path.exists()).with_context(|| {
+        format!("{COMMAND_VARIABLE} does not name the walker command; run `cargo xtask test`, which builds it")
+    })
+}
+
+/// The `walker` command under test, without what this process's environment would tell it, and with times in UTC.
+///
+/// # Errors
+/// As [`walker_command`].
+pub fn walker() -> Result<Command> {
+    let mut command = Command::new(walker_command()?);
+    command.env_remove("RUST_BACKTRACE").env_remove("PGDATA").env("TZ", "UTC");
+    Ok(command)
 }
 
 /// An installed PostgreSQL.
@@ -38,17 +54,35 @@ pub struct Installation {
 
 impl Installation {
     /// Finds a PostgreSQL of that major version: the one that the environment variable `WALKER_PG_CONFIG` names, or
-    /// else the first in the places where distributions put it, or else the one on the `PATH`.
+    /// else the first in the places where distributions put it, or else the one on the `PATH`, or else the one that
+    /// `cargo xtask setup` keeps in its cache.
     ///
     /// # Errors
     /// [`NotFound`] if there is none; another error if `WALKER_PG_CONFIG` names none, or one of another major.
     pub fn find(major: u32) -> Result<Self> {
-        if let Some(pg_config) = env::var_os(PG_CONFIG_VARIABLE) {
-            let installation = Self::from_pg_config(Path::new(&pg_config)).context(PG_CONFIG_VARIABLE)?;
-            let found = installation.version();
-            ensure!(found.major == major, "{PG_CONFIG_VARIABLE} names {found}, but PostgreSQL {major} is needed");
-            return Ok(installation);
+        let Some(named) = Self::named()? else { return Self::search(major) };
+        let found = named.version();
+        ensure!(found.major == major, "{PG_CONFIG_VARIABLE} names {found}, but PostgreSQL {major} is needed");
+        Ok(named)
+    }
+
+    /// As [`Installation::find`], for a test of several major versions: `WALKER_PG_CONFIG` may name another one.
+    ///
+    /// # Errors
+    /// [`NotFound`] if there is none; another error if `WALKER_PG_CONFIG` names none at all.
+    pub fn find_beside(major: u32) -> Result<Self> {
+        match Self::named()? {
+            Some(named) if named.version.major == major => Ok(named),
+            _ => Self::search(major),
         }
+    }
+
+    fn named() -> Result<Option<Self>> {
+        let named = env::var_os(PG_CONFIG_VARIABLE);
+        named.map(|named| Self::from_pg_config(Path::new(&named)).context(PG_CONFIG_VARIABLE)).transpose()
+    }
+
+    fn search(major: u32) -> Result<Self> {
         let usual = [
             format!("/usr/lib/postgresql/{major}/bin"),
             format!("/usr/pgsql-{major}/bin"),
@@ -60,6 +94,7 @@ impl Installation {
             .into_iter()
             .map(PathBuf::from)
             .chain(env::split_paths(&path))
+            .chain(cached_postgresql(major).map(|cached| cached.join("bin")))
             .map(|directory| directory.join("pg_config"))
             .filter(|pg_config| pg_config.is_file())
             // One that cannot run is as good as none: the next may.

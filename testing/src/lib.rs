@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod cache;
 mod client;
 mod cluster;
 mod command;
@@ -41,10 +42,12 @@ mod server_user;
 mod session;
 
 pub use builder::ClusterBuilder;
+pub use cache::{REGRESSION_TESTS_MAJOR, cache_directory, cached_postgresql, regression_tests};
 pub use cluster::{Cluster, Mode, SUPERUSER};
 pub use directory::temporary_directory;
 pub use installation::{
-    COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, NotFound, PG_CONFIG_VARIABLE, Version, walker_command,
+    COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, NotFound, PG_CONFIG_VARIABLE, Version, walker,
+    walker_command,
 };
 pub use log::LogMark;
 pub use poll::poll;

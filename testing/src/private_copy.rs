@@ -4,7 +4,8 @@
 //! after symbolic links are resolved (`src/port/path.c`, `make_relative_path`): with `BINDIR` `/usr/lib/postgresql/15/bin`
 //! and `SHAREDIR` `/usr/share/postgresql/15`, an executable at `COPY/lib/postgresql/15/bin/postgres` reads
 //! `COPY/share/postgresql/15`. So the copy has the directories of the original below its own root, in the same
-//! places relative to what they have in common. Programs are copied; everything else is linked.
+//! places relative to what they have in common. Programs are copied; everything else is linked, or copied too if the
+//! server's user cannot follow a link to it.
 
 use std::fs;
 use std::io;
@@ -13,7 +14,9 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::directory::is_open;
 use crate::installation::Installation;
+use crate::server_user::ServerUser;
 
 impl Installation {
     /// Makes a copy of this installation below `directory` that works from there and may be written to. The server's
@@ -73,17 +76,19 @@ impl Installation {
             make_parent(&target)?;
             fs::copy(&entry, &target).with_context(|| format!("cannot copy {}", entry.display()))?;
         }
-        link_entries(libraries, &place(libraries)?)?;
+        let provide = if ServerUser::needed()?.is_none() || is_open(libraries) { link_entries } else { copy_entries };
+        provide(libraries, &place(libraries)?)?;
         // A directory of its own for extensions, made before the links so that no link stands in its place.
-        link_entries(&share.join("extension"), &place(&share.join("extension"))?)?;
-        link_entries(share, &place(share)?)?;
+        provide(&share.join("extension"), &place(&share.join("extension"))?)?;
+        provide(share, &place(share)?)?;
+        // Only compilers read these.
         if headers.is_dir() {
             link_entries(headers, &place(headers)?)?;
         }
         // Programs of a PostgreSQL that is not the system's look for its own libpq beside themselves.
         let shared = self.directory("LIBDIR")?;
         if shared.starts_with(&common) && !is_of_the_system(shared) && shared.is_dir() {
-            link_entries(shared, &place(shared)?)?;
+            provide(shared, &place(shared)?)?;
         }
         symlink(place(&binaries.join("pg_config"))?, root.join("pg_config"))
             .context("cannot link pg_config to the root of the copy")
@@ -109,6 +114,21 @@ fn link_entries(from: &Path, to: &Path) -> Result<()> {
         match symlink(&entry, to.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             other => other.with_context(|| format!("cannot link {} into {}", entry.display(), to.display()))?,
+        }
+    }
+    Ok(())
+}
+
+/// Copies everything in `from`, with what is below it, into the directory `to`, but for what is there already.
+fn copy_entries(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in entries(from)? {
+        let Some(name) = entry.file_name() else { continue };
+        let target = to.join(name);
+        if entry.is_dir() {
+            copy_entries(&entry, &target)?;
+        } else if !target.exists() {
+            fs::copy(&entry, &target).with_context(|| format!("cannot copy {}", entry.display()))?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The library against a real server.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -43,6 +43,17 @@ fn the_server_does_not_run_as_root() -> Result<()> {
     let owner = fs::metadata(format!("/proc/{}", cluster.postmaster_id()?))?.uid();
     assert_ne!(owner, 0);
     assert_eq!(owner, fs::metadata(cluster.data_directory())?.uid());
+    Ok(())
+}
+
+#[test]
+fn an_installation_that_is_closed_to_the_server_s_user_serves_too() -> Result<()> {
+    let closed = temporary_directory()?;
+    let copy = installation()?.private_copy(closed.path())?;
+    fs::set_permissions(closed.path(), Permissions::from_mode(0o700))?;
+    let cluster = Cluster::builder(&copy).start()?;
+    cluster.psql("postgres", "CREATE EXTENSION pgstattuple")?;
+    assert_eq!(cluster.psql("postgres", "SELECT table_len > 0 FROM pgstattuple('pg_class')")?, "t");
     Ok(())
 }
 

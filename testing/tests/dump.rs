@@ -1,13 +1,11 @@
 //! `walker dump` says of each record what `pg_waldump` says.
 
-use std::env;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use anyhow::{Context as _, Result, ensure};
 use pgwal::Lsn;
-use walker_testing::{Cluster, Installation, Mode};
+use walker_testing::{Cluster, Installation, Mode, walker};
 
 /// The major version that is taken if none is named: its server has lz4, zstd and contrib.
 const MAJOR: u32 = 15;
@@ -36,16 +34,6 @@ fn cluster_of(majors: RangeInclusive<u32>) -> Result<Option<Cluster>> {
     ];
     // Small segments, so that records cross from one to the next.
     Cluster::builder(&installation).initdb_option("--wal-segsize=1").settings(settings).start().map(Some)
-}
-
-/// The command under test: named by `WALKER_BIN`, or built beside this test.
-fn walker() -> Result<Command> {
-    let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.join("walker"));
-    let path = env::var_os("WALKER_BIN").map(PathBuf::from).or_else(beside).filter(|path| path.exists());
-    let path = path.context("WALKER_BIN does not name the walker command; run `cargo xtask test`")?;
-    let mut command = Command::new(path);
-    command.env_remove("RUST_BACKTRACE").env_remove("PGDATA").env("TZ", "UTC");
-    Ok(command)
 }
 
 fn text(output: Output) -> Result<String> {

@@ -1,15 +1,13 @@
 //! `walker stats` counts what `pg_waldump --stats` counts.
 
-use std::env;
 use std::fs::{self, OpenOptions};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use pgwal::{DEFAULT_SEGMENT_SIZE, SegmentName, SegmentNo, TimelineId};
-use walker_testing::{Cluster, Installation, temporary_directory};
+use walker_testing::{Cluster, Installation, temporary_directory, walker};
 
 /// The major version that is taken if none is named.
 const MAJOR: u32 = 15;
@@ -29,16 +27,6 @@ const LOAD: &str = "
     CREATE SEQUENCE s; SELECT nextval('s');
     TRUNCATE t;
     DROP TABLE t;";
-
-/// The command under test: named by `WALKER_BIN`, or built beside this test.
-fn walker() -> Result<Command> {
-    let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.join("walker"));
-    let path = env::var_os("WALKER_BIN").map(PathBuf::from).or_else(beside).filter(|path| path.exists());
-    let path = path.context("WALKER_BIN does not name the walker command; run `cargo xtask test`")?;
-    let mut command = Command::new(path);
-    command.env_remove("RUST_BACKTRACE").env_remove("PGDATA");
-    Ok(command)
-}
 
 fn text(output: Output) -> Result<String> {
     ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));

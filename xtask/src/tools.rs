@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use walker_testing::cache_directory;
 
 use crate::command::{capture, line, run_on_stderr, succeeds};
-use crate::workspace::{cache_directory, cargo};
+use crate::workspace::cargo;
 
 /// What is built where the machine has no cargo-nextest of its own.
 const NEXTEST: &str = "0.9.143";

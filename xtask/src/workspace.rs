@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use walker_testing::cache_directory;
 
 use crate::command::capture;
 
@@ -132,16 +133,13 @@ pub(crate) fn cargo() -> Result<Command> {
     Ok(cargo)
 }
 
-/// Where downloads, tools and, in continuous integration, build artefacts are kept from run to run.
-pub(crate) fn cache_directory() -> Result<PathBuf> {
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = cache.or_else(|| env::home_dir().map(|home| home.join(".cache")));
-    Ok(cache.context("no home directory: set HOME")?.join("walker"))
+/// Whether this is continuous integration, where nothing may be left out.
+pub(crate) fn in_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| value == "true")
 }
 
 fn ci_target_directory() -> Result<Option<PathBuf>> {
-    let in_ci = env::var_os("CI").is_some_and(|value| value == "true");
-    if in_ci && env::var_os("CARGO_TARGET_DIR").is_none() {
+    if in_ci() && env::var_os("CARGO_TARGET_DIR").is_none() {
         return Ok(Some(cache_directory()?.join("target")));
     }
     Ok(None)
