@@ -12,6 +12,20 @@ use crate::command::{capture, line, run_on_stderr};
 /// The release of libclang that WALker is built with on Debian 12; elsewhere the newest one is taken.
 const LIBCLANG: &str = "libclang1-14";
 
+const BUILD_DEPENDENCIES: [&str; 11] = [
+    "bison",
+    "dpkg-dev",
+    "flex",
+    "gcc",
+    "libc6-dev",
+    "liblz4-dev",
+    "libzstd-dev",
+    "make",
+    "patch",
+    "perl",
+    "zlib1g-dev",
+];
+
 /// Something that the machine lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -21,6 +35,10 @@ pub(crate) enum Missing {
     Libclang,
     /// With which plugins in C are compiled.
     Compiler,
+    /// With which packages for Python are downloaded.
+    Pip,
+    /// With which PostgreSQL itself is compiled.
+    BuildDependencies,
 }
 
 impl Missing {
@@ -29,6 +47,8 @@ impl Missing {
             Self::PostgreSql(major) => format!("PostgreSQL {major} with pg_config and the server's headers"),
             Self::Libclang => "libclang".to_owned(),
             Self::Compiler => "a C compiler as cc".to_owned(),
+            Self::Pip => "pip of python3".to_owned(),
+            Self::BuildDependencies => "what PostgreSQL is compiled with".to_owned(),
         }
     }
 
@@ -38,6 +58,8 @@ impl Missing {
             Self::PostgreSql(major) => vec![format!("postgresql-{major}"), format!("postgresql-server-dev-{major}")],
             Self::Libclang => vec![libclang_package()],
             Self::Compiler => vec!["gcc".to_owned(), "libc6-dev".to_owned()],
+            Self::Pip => vec!["python3-pip".to_owned()],
+            Self::BuildDependencies => BUILD_DEPENDENCIES.map(str::to_owned).to_vec(),
         }
     }
 }

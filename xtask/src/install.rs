@@ -13,9 +13,12 @@ use crate::workspace::{Profile, Workspace};
 /// for plugins in C.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The pg_config of the PostgreSQL to install into [default: of PostgreSQL 15, where it is usually found]
-    #[arg(long, value_name = "PATH")]
+    /// The pg_config of the PostgreSQL to install into [default: of that major version, where it is usually found]
+    #[arg(long, value_name = "PATH", conflicts_with = "pg")]
     pg_config: Option<PathBuf>,
+    /// Major version of PostgreSQL to install into
+    #[arg(long, default_value_t = 15, value_name = "MAJOR")]
+    pg: u32,
     /// Put all files below this directory instead of the root directory, to make a package of them
     #[arg(long, value_name = "DIR")]
     destdir: Option<PathBuf>,
@@ -29,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             check(&installation)?;
             installation
         }
-        None => prepare(15)?,
+        None => prepare(arguments.pg)?,
     };
     let workspace = Workspace::load()?;
     // Not the examples and the plugins for tests.

@@ -14,6 +14,7 @@ mod demo;
 mod install;
 mod libraries;
 mod load;
+mod postgresql;
 mod setup;
 mod soak;
 mod steps;
@@ -24,7 +25,8 @@ mod workspace;
 /// WALker's development commands.
 ///
 /// Each of them first sets up what it needs and the machine lacks, and says so: on Debian, as root, it installs
-/// packages with apt-get; elsewhere it names the packages and stops.
+/// packages with apt-get; elsewhere it names the packages and stops. PostgreSQL 16, 17 and 18 are kept in the cache, by
+/// default ~/.cache/walker.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 enum Command {

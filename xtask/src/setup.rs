@@ -9,9 +9,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use walker_testing::{Installation, NotFound, PG_CONFIG_VARIABLE};
 
 use crate::apt::{self, Missing, is_on_path};
+use crate::postgresql;
 use crate::tools;
 
 /// Only sets up what building and testing need.
+///
+/// The major versions of PostgreSQL that Debian has no packages of, and that tests read WAL of, are made in the cache:
+/// 16 and 18 from packages for Python and Node.js (by pip and npm), 17 from source (by apt-get). What cannot be had is
+/// named, and its tests are skipped.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Major version of PostgreSQL
@@ -22,6 +27,7 @@ pub(crate) struct Arguments {
 /// `cargo xtask setup`.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let installation = prepare(arguments.pg)?;
+    postgresql::provide_all()?;
     tools::rustfmt()?;
     tools::clippy()?;
     tools::nextest()?;
@@ -38,7 +44,16 @@ pub(crate) fn prepare(major: u32) -> Result<Installation> {
     if missing.contains(&Missing::PostgreSql(major)) && env::var_os(PG_CONFIG_VARIABLE).is_some() {
         bail!("the PostgreSQL that {PG_CONFIG_VARIABLE} names has no server or no server headers");
     }
-    apt::install(&missing)?;
+    let (from_origin, from_apt): (Vec<_>, Vec<_>) = missing
+        .into_iter()
+        .partition(|missing| *missing == Missing::PostgreSql(major) && postgresql::has_origin(major));
+    if !from_apt.is_empty() {
+        apt::install(&from_apt)?;
+    }
+    if !from_origin.is_empty() {
+        // Not looked for again: one without headers may stand before it.
+        return postgresql::provide(major);
+    }
     match look(major)? {
         (missing, Some(installation)) if missing.is_empty() => Ok(installation),
         (missing, _) => bail!("still missing after all packages were installed: {missing:?}"),

@@ -8,6 +8,7 @@ use walker_testing::{COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, temp
 
 use crate::command::run as run_command;
 use crate::libraries;
+use crate::postgresql;
 use crate::setup::{prepare, server_environment};
 use crate::steps::Steps;
 use crate::tools;
@@ -43,7 +44,9 @@ fn take(steps: &mut Steps, arguments: &Arguments) -> Result<()> {
     let (installation, nextest) = steps.take("setup", || {
         tools::rustfmt()?;
         tools::clippy()?;
-        Ok((prepare(arguments.pg)?, tools::nextest()?))
+        let installation = prepare(arguments.pg)?;
+        postgresql::provide_all()?;
+        Ok((installation, tools::nextest()?))
     })?;
     eprintln!("{} at {}", installation.version(), installation.binary_directory()?.display());
     let plain = workspace.plain_packages();

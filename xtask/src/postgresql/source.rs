@@ -1,0 +1,173 @@
+//! PostgreSQL 17, built with assertions from the source package of Debian 13, and its regression tests.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::available_parallelism;
+
+use anyhow::{Context as _, Result, bail};
+use walker_testing::REGRESSION_TESTS_MAJOR;
+
+use crate::apt::{self, Missing};
+use crate::command::{capture, line, run, run_on_stderr};
+
+pub(super) const MAJOR: u32 = REGRESSION_TESTS_MAJOR;
+const PACKAGE: &str = "postgresql-17";
+/// What was tried. Debian's mirror keeps only the newest of a release: where this one is gone, that one is taken.
+const VERSION: &str = "17.11-0+deb13u1";
+const RELEASE: &str = "trixie";
+const MIRROR: &str = "http://deb.debian.org/debian";
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const OPTIONS: [&str; 6] =
+    ["--enable-cassert", "--with-lz4", "--with-zstd", "--without-icu", "--without-readline", "--disable-rpath"];
+/// Only where `configure` believes to install: a server and its programs find each other by relative paths.
+const PREFIX: &str = "/usr/local/pgsql";
+/// Programs find libpq beside themselves, so that the installation can be moved and copied. As make reads it.
+const LINKER_OPTION: &str = "LDFLAGS_EX=-Wl,-rpath,'$$ORIGIN/../lib'";
+
+pub(super) fn recipe() -> String {
+    format!("the source package {PACKAGE} {VERSION} of Debian {RELEASE}, {}", OPTIONS.join(" "))
+}
+
+pub(super) fn make(target: &Path, scratch: &Path) -> Result<()> {
+    let missing = missing();
+    if !missing.is_empty() {
+        apt::install(&missing)?;
+    }
+    let source = unpack(scratch)?;
+    let build = scratch.join("build");
+    fs::create_dir(&build)?;
+    let jobs = available_parallelism().map_or(1, usize::from);
+    eprintln!("setup: building PostgreSQL {MAJOR} takes some minutes: about 400 s of CPU time");
+    let log = scratch.join("build.log");
+    let mut configure = Command::new(source.join("configure"));
+    configure.arg(format!("--prefix={PREFIX}")).args(OPTIONS).arg(LINKER_OPTION);
+    logged(configure.current_dir(&build), &log)?;
+    logged(make_in(&build).arg(format!("--jobs={jobs}")).arg("world-bin"), &log)?;
+    let staged = scratch.join("staged");
+    logged(make_in(&build).arg("install-world-bin").arg(format!("DESTDIR={}", staged.display())), &log)?;
+
+    let installed = staged.join(PREFIX.trim_start_matches('/'));
+    for entry in fs::read_dir(&installed).with_context(|| format!("cannot list {}", installed.display()))? {
+        let entry = entry?;
+        super::rename(&entry.path(), &target.join(entry.file_name()))?;
+    }
+    keep_regression_tests(&source.join("src/test/regress"), &build.join("src/test/regress"), &target.join("regress"))
+}
+
+/// What the tests read, what they are expected to print, and the libraries that they load.
+fn keep_regression_tests(source: &Path, built: &Path, target: &Path) -> Result<()> {
+    fs::create_dir(target)?;
+    for name in ["sql", "data", "expected", "parallel_schedule"] {
+        super::rename(&source.join(name), &target.join(name))?;
+    }
+    for name in ["regress.so", "autoinc.so", "refint.so"] {
+        super::rename(&built.join(name), &target.join(name))?;
+    }
+    Ok(())
+}
+
+fn missing() -> Vec<Missing> {
+    let programs = ["bison", "flex", "make", "perl", "cc", "dpkg-source", "patch"];
+    let headers = ["lz4.h", "zstd.h", "zlib.h"];
+    let has_all = programs.into_iter().all(apt::is_on_path)
+        && headers.into_iter().all(|header| Path::new("/usr/include").join(header).is_file());
+    if has_all { Vec::new() } else { vec![Missing::BuildDependencies] }
+}
+
+/// Downloads the source package and unpacks it; apt checks Debian's signature.
+fn unpack(scratch: &Path) -> Result<PathBuf> {
+    if !apt::is_on_path("apt-get") {
+        bail!("its source package comes by apt-get, which this machine lacks");
+    }
+    let state = scratch.join("apt");
+    fs::create_dir_all(state.join("lists/partial"))?;
+    fs::create_dir_all(state.join("cache/archives/partial"))?;
+    let sources = state.join("sources.list");
+    let key = if Path::new(KEYRING).is_file() { format!("[signed-by={KEYRING}] ") } else { String::new() };
+    fs::write(&sources, format!("deb-src {key}{MIRROR} {RELEASE} main\n"))?;
+    // A configuration of its own: the machine's sources and lists stay as they are.
+    let apt = |program: &str| {
+        let mut command = Command::new(program);
+        for (option, path) in [
+            ("Dir::Etc::sourcelist", &sources),
+            ("Dir::State::lists", &state.join("lists")),
+            ("Dir::Cache", &state.join("cache")),
+        ] {
+            command.arg("-o").arg(format!("{option}={}", path.display()));
+        }
+        command.args(["-o", "Dir::Etc::sourceparts=-", "-o", "APT::Sandbox::User=root"]);
+        command
+    };
+    run_on_stderr(apt("apt-get").args(["--quiet=2", "update"]))?;
+    let offered = versions(&capture(apt("apt-cache").args(["showsrc", "--only-source", PACKAGE]))?);
+    let version = if offered.iter().any(|version| version == VERSION) {
+        VERSION
+    } else {
+        let newest = offered.last().with_context(|| format!("{MIRROR} has no {PACKAGE} in {RELEASE}"))?;
+        eprintln!("setup: {PACKAGE} {VERSION} is not offered any more, so {newest} is taken");
+        newest
+    };
+    let mut source = apt("apt-get");
+    source.args(["--quiet=2", "source", &format!("{PACKAGE}={version}")]);
+    logged(source.current_dir(scratch), &scratch.join("source.log"))?;
+    let release = version.split('-').next().unwrap_or(version);
+    Ok(scratch.join(format!("{PACKAGE}-{release}")))
+}
+
+/// Lines are like `Version: 17.11-0+deb13u1`.
+fn versions(printed: &str) -> Vec<String> {
+    printed.lines().filter_map(|line| line.strip_prefix("Version: ")).map(|version| version.trim().to_owned()).collect()
+}
+
+fn make_in(directory: &Path) -> Command {
+    let mut make = Command::new("make");
+    // As a part of another make it would look for that one's job server.
+    make.args(["--silent", "--no-print-directory"]).env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+    make.current_dir(directory);
+    make
+}
+
+/// Runs a child that says much; only if it fails is the end of that shown.
+fn logged(command: &mut Command, log: &Path) -> Result<()> {
+    let file = File::options().create(true).append(true).open(log);
+    let file = file.with_context(|| format!("cannot open {}", log.display()))?;
+    eprintln!("setup: {}", line(command));
+    run(command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file))
+        .with_context(|| format!("the end of {}:\n{}", log.display(), tail(log)))
+}
+
+fn tail(log: &Path) -> String {
+    const LENGTH: u64 = 4000;
+    let read = || -> Result<String> {
+        let mut file = File::open(log)?;
+        let from = file.metadata()?.len().saturating_sub(LENGTH);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_a_source_package() {
+        let printed =
+            "Package: postgresql-17\nVersion: 17.11-0+deb13u1\nStandards-Version: 4.7.0\n\nVersion: 17.12-1\n";
+        assert_eq!(versions(printed), ["17.11-0+deb13u1", "17.12-1"]);
+    }
+
+    #[test]
+    fn the_end_of_a_long_log_is_shown() {
+        let directory = walker_testing::temporary_directory().unwrap();
+        let log = directory.path().join("log");
+        let error = logged(Command::new("sh").args(["-c", "yes | head -c 9000; echo the reason; exit 1"]), &log);
+        let message = format!("{:#}", error.unwrap_err());
+        assert!(message.contains("the reason") && message.len() < 5000, "{message}");
+    }
+}
