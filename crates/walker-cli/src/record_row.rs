@@ -6,7 +6,7 @@ use anyhow::Result;
 use pgwal::{Block, Compression, Record};
 use serde::Serialize;
 
-use crate::dump::{fork_name, image_mark};
+use crate::record_line::{fork_name, image_mark};
 
 /// What is told of a record. LSNs are texts as PostgreSQL prints them, lengths are in bytes.
 #[derive(Debug, Serialize)]
