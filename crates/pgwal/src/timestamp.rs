@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text::{Piece, Room, eight_digits};
+
 /// Microseconds since 2000-01-01 00:00:00 UTC (`TimestampTz`).
 ///
 /// Prints as `pg_waldump` does where the time zone is UTC: `2026-11-21 02:17:03.123456 UTC`.
@@ -41,14 +43,41 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// The one place where a time becomes text.
+impl Piece for Timestamp {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        64
+    }
+
+    fn put(&self, room: &mut Room<'_>) {
         let seconds = self.0.div_euclid(1_000_000);
-        let microseconds = self.0.rem_euclid(1_000_000);
         let (year, month, day) = civil(seconds.div_euclid(86_400));
         let second_of_day = seconds.rem_euclid(86_400);
         let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
-        write!(formatter, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{microseconds:06} UTC")
+
+        // Numbers of two digits side by side, such as 20261121.
+        let side_by_side = |[first, second, third]: [i64; 3]| {
+            let number = first.saturating_mul(100).saturating_add(second).saturating_mul(100).saturating_add(third);
+            eight_digits(u32::try_from(number).unwrap_or_default())
+        };
+        let [y0, y1, y2, y3, m0, m1, d0, d1] = side_by_side([year.rem_euclid(10_000), month, day]);
+        let [_, _, h0, h1, i0, i1, s0, s1] = side_by_side([hour, minute, second]);
+        let [_, _, f0, f1, f2, f3, f4, f5] =
+            eight_digits(u32::try_from(self.0.rem_euclid(1_000_000)).unwrap_or_default());
+        match year {
+            0..=9999 => room.put_chunk([y0, y1, y2, y3]),
+            distant => format!("{distant:04}").put(room),
+        }
+        room.put_chunk([b'-', m0, m1, b'-', d0, d1, b' ', h0, h1, b':', i0, i1, b':', s0, s1, b'.']);
+        room.put_chunk([f0, f1, f2, f3, f4, f5, b' ', b'U', b'T', b'C']);
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = [0; 64];
+        formatter.write_str(&String::from_utf8_lossy(Room::fill(&mut bytes, *self)))
     }
 }
 
@@ -65,6 +94,23 @@ mod tests {
         assert_eq!(at(9821), "2026-11-21 00:00:00.000000 UTC");
         assert_eq!(at(-1), "1999-12-31 00:00:00.000000 UTC");
         assert_eq!(at(36_584), "2100-03-01 00:00:00.000000 UTC");
+    }
+
+    #[test]
+    fn the_time_of_day_is_to_the_microsecond() {
+        let at = |microseconds| Timestamp::new(microseconds).to_string();
+        assert_eq!(at(9821 * 86_400_000_000 + 8_223_123_456), "2026-11-21 02:17:03.123456 UTC");
+        assert_eq!(at(86_400_000_000 - 1), "2000-01-01 23:59:59.999999 UTC");
+        assert_eq!(at(-1), "1999-12-31 23:59:59.999999 UTC");
+    }
+
+    #[test]
+    fn years_have_four_digits_or_more() {
+        let year =
+            |days: i64| Timestamp::new(days * 86_400_000_000).to_string().split_once("-01-01").unwrap().0.to_owned();
+        assert_eq!(year(2_921_940), "10000");
+        assert_eq!(year(-730_119), "0001");
+        assert_eq!(year(-730_850), "-001");
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! `walker dump`: one line for each record, as `pg_waldump` prints it.
 
 use anyhow::Result;
-use pgwal::Record;
+use pgwal::{Record, TextBuffer};
 
 use crate::arguments::{DumpArguments, RecordFormat};
 use crate::output::Output;
-use crate::record_line::write_record;
 use crate::record_row::{RecordRow, write_csv_row};
 use crate::selection::{RmgrChoice, Selection, rmgr_list};
 use crate::wal_input::WalInput;
@@ -23,8 +22,8 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
         output.write(&skipped)?;
     }
     let mut selection = Selection::new(&arguments.filter);
-    let mut writer = RecordWriter::new(arguments);
-    output.write_bytes(writer.heading()?)?;
+    let writer = RecordWriter::new(arguments);
+    writer.heading(output.text()?)?;
     let directory = input.directory().to_owned();
     while let Some(record) = input.next()? {
         let content = |error| WalInput::explain_content(error, &directory);
@@ -32,7 +31,7 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
             continue;
         }
         let record = record.decode().map_err(content)?;
-        output.write_bytes(writer.line(&record)?)?;
+        writer.line(&record, output.text()?)?;
         if selection.is_full() {
             return Ok(output.finish()?);
         }
@@ -41,43 +40,36 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
     input.check_end()
 }
 
-/// Writes records as the arguments want them, into memory that is used again.
+/// Writes records as the arguments want them.
 struct RecordWriter {
     format: RecordFormat,
     details: bool,
     quiet: bool,
-    text: String,
-    bytes: Vec<u8>,
 }
 
 impl RecordWriter {
-    fn new(arguments: &DumpArguments) -> Self {
+    const fn new(arguments: &DumpArguments) -> Self {
         let DumpArguments { format, bkp_details: details, quiet, .. } = *arguments;
-        Self { format, details, quiet, text: String::new(), bytes: Vec::new() }
+        Self { format, details, quiet }
     }
 
     /// What comes before the first record.
-    fn heading(&mut self) -> Result<&[u8]> {
+    fn heading(&self, text: &mut TextBuffer) -> Result<()> {
         if self.format == RecordFormat::Csv && !self.quiet {
-            write_csv_row(&mut self.bytes, RecordRow::COLUMNS)?;
+            write_csv_row(text, RecordRow::COLUMNS)?;
         }
-        Ok(&self.bytes)
+        Ok(())
     }
 
     /// The record.
-    fn line(&mut self, record: &Record<'_>) -> Result<&[u8]> {
-        self.text.clear();
-        self.bytes.clear();
+    fn line(&self, record: &Record<'_>, text: &mut TextBuffer) -> Result<()> {
         match self.format {
             _ if self.quiet => {}
-            RecordFormat::Text => {
-                // Writing to a String does not fail.
-                let _ = write_record(&mut self.text, record, self.details);
-                return Ok(self.text.as_bytes());
-            }
-            RecordFormat::Json => RecordRow::new(record).write_json(&mut self.bytes)?,
-            RecordFormat::Csv => RecordRow::new(record).write_csv(&mut self.bytes)?,
+            RecordFormat::Text if self.details => record.append_line_and_blocks(text),
+            RecordFormat::Text => record.append_line(text),
+            RecordFormat::Json => RecordRow::new(record).write_json(text)?,
+            RecordFormat::Csv => RecordRow::new(record).write_csv(text)?,
         }
-        Ok(&self.bytes)
+        Ok(())
     }
 }

@@ -8,7 +8,6 @@ mod exit;
 mod garbage;
 mod heatmap;
 mod output;
-mod record_line;
 mod record_row;
 mod selection;
 mod stats;

@@ -1,7 +1,8 @@
 //! Standard output: locked once, buffered, and with an error of its own so that a broken pipe can be told apart.
 
-use std::io::{self, BufWriter, StdoutLock, Write as _};
+use std::io::{self, StdoutLock, Write as _};
 
+use pgwal::TextBuffer;
 use serde::Serialize;
 
 use crate::exit::system_message;
@@ -24,34 +25,59 @@ impl OutputError {
     }
 }
 
-/// Standard output.
+/// Standard output. What is appended is written when there is enough of it, at the end, and where an error ends the
+/// command.
 #[derive(Debug)]
-pub(crate) struct Output(BufWriter<StdoutLock<'static>>);
+pub(crate) struct Output {
+    stdout: StdoutLock<'static>,
+    text: TextBuffer,
+}
 
 impl Output {
+    /// So many bytes are written at a time.
+    const ENOUGH: usize = 64 * 1024;
+
     /// Takes standard output for as long as this lives.
     pub(crate) fn lock() -> Self {
-        Self(BufWriter::with_capacity(64 * 1024, io::stdout().lock()))
+        Self { stdout: io::stdout().lock(), text: TextBuffer::new() }
+    }
+
+    /// Where to append.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Result<&mut TextBuffer, OutputError> {
+        if self.text.len() >= Self::ENOUGH {
+            self.write_out()?;
+        }
+        Ok(&mut self.text)
     }
 
     /// Writes text as it is.
     pub(crate) fn write(&mut self, text: &str) -> Result<(), OutputError> {
-        Ok(self.0.write_all(text.as_bytes())?)
-    }
-
-    /// Writes bytes as they are.
-    pub(crate) fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
-        Ok(self.0.write_all(bytes)?)
+        Ok(self.text()?.write_all(text.as_bytes())?)
     }
 
     /// Writes a value as JSON over several lines.
     pub(crate) fn write_json(&mut self, value: &impl Serialize) -> Result<(), OutputError> {
-        serde_json::to_writer_pretty(&mut self.0, value).map_err(io::Error::from)?;
+        serde_json::to_writer_pretty(self.text()?, value).map_err(io::Error::from)?;
         self.write("\n")
     }
 
-    /// Writes what is still buffered. Must be the last call, because dropping hides errors.
+    /// Writes what is still here. Must be the last call, because dropping hides errors.
     pub(crate) fn finish(mut self) -> Result<(), OutputError> {
-        Ok(self.0.flush()?)
+        self.write_out()?;
+        Ok(self.stdout.flush()?)
+    }
+
+    fn write_out(&mut self) -> Result<(), OutputError> {
+        let written = self.stdout.write_all(self.text.as_bytes());
+        // Once only, even if it failed.
+        self.text.clear();
+        Ok(written?)
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        let _ = self.write_out();
     }
 }

@@ -1,12 +1,11 @@
 //! A record for machines: one JSON object or one row of CSV on each line.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 
 use anyhow::Result;
-use pgwal::{Block, Compression, Record};
+use pgwal::{Block, Compression, Record, TextBuffer};
 use serde::Serialize;
-
-use crate::record_line::{fork_name, image_mark};
 
 /// What is told of a record. LSNs are texts as PostgreSQL prints them, lengths are in bytes.
 #[derive(Debug, Serialize)]
@@ -50,6 +49,9 @@ struct ImageRow {
     compression: Option<&'static str>,
     /// Whether redo restores the page from it.
     apply: bool,
+    /// The same in the text of CSV.
+    #[serde(skip)]
+    mark: &'static str,
 }
 
 impl RecordRow {
@@ -79,20 +81,19 @@ impl RecordRow {
     }
 
     /// Appends the record as one line of JSON.
-    pub(crate) fn write_json(&self, line: &mut Vec<u8>) -> Result<()> {
-        serde_json::to_writer(&mut *line, self)?;
-        line.push(b'\n');
-        Ok(())
+    pub(crate) fn write_json(&self, text: &mut TextBuffer) -> Result<()> {
+        serde_json::to_writer(&mut *text, self)?;
+        Ok(text.write_all(b"\n")?)
     }
 
     /// Appends the record as one row of CSV.
-    pub(crate) fn write_csv(&self, line: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn write_csv(&self, text: &mut TextBuffer) -> Result<()> {
         let [xid, record_length, total_length] =
             [self.xid, self.record_length, self.total_length].map(|n| n.to_string());
         let operation = self.operation.map_or_else(|| format!("UNKNOWN ({:x})", self.info), ToOwned::to_owned);
         let blocks = self.blocks.iter().map(BlockRow::to_text).collect::<Vec<_>>().join("; ");
         write_csv_row(
-            line,
+            text,
             [
                 &self.lsn,
                 &self.end,
@@ -110,8 +111,8 @@ impl RecordRow {
 }
 
 /// Appends one row, quoted where it must be.
-pub(crate) fn write_csv_row<T: AsRef<[u8]>>(line: &mut Vec<u8>, row: [T; 10]) -> Result<()> {
-    let mut writer = csv::Writer::from_writer(line);
+pub(crate) fn write_csv_row<T: AsRef<[u8]>>(text: &mut TextBuffer, row: [T; 10]) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(text);
     writer.write_record(row)?;
     Ok(writer.flush()?)
 }
@@ -124,13 +125,14 @@ impl BlockRow {
             hole_length: image.hole_length,
             compression: image.compression.map(Compression::name),
             apply: image.apply,
+            mark: image.mark(),
         });
         Self {
             id: block.id,
             tablespace: block.relation.tablespace.get(),
             database: block.relation.database.get(),
             filenode: block.relation.relation.get(),
-            fork: fork_name(block.fork),
+            fork: block.fork.name().map_or_else(|| block.fork.get().to_string().into(), Cow::Borrowed),
             block: block.number.get(),
             image,
         }
@@ -138,7 +140,7 @@ impl BlockRow {
 
     fn to_text(&self) -> String {
         let Self { tablespace, database, filenode, fork, block, image, .. } = self;
-        let image = image_mark(image.as_ref().map(|image| image.apply));
+        let image = image.as_ref().map_or("", |image| image.mark);
         format!("{tablespace}/{database}/{filenode} {fork} {block}{image}")
     }
 }
@@ -176,10 +178,10 @@ mod tests {
 
     #[test]
     fn json_is_one_object_a_line() {
-        let mut line = Vec::new();
+        let mut line = TextBuffer::new();
         row(b"\0\0\0\0\0\0\0\0a \"name\"\n\0").write_json(&mut line).unwrap();
-        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
-        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(line.as_bytes().iter().filter(|byte| **byte == b'\n').count(), 1);
+        let value: serde_json::Value = serde_json::from_slice(line.as_bytes()).unwrap();
         assert_eq!(value["lsn"], "0/1500028");
         assert_eq!(value["operation"], "RESTORE_POINT");
         assert_eq!(value["description"], "a \"name\"");
@@ -190,10 +192,10 @@ mod tests {
 
     #[test]
     fn csv_quotes_what_it_must() {
-        let mut line = Vec::new();
+        let mut line = TextBuffer::new();
         row(b"\0\0\0\0\0\0\0\0a, \"name\"\0").write_csv(&mut line).unwrap();
         let expected = "0/1500028,0/1502100,0/1500000,737,XLOG,RESTORE_POINT,58,8250,\"a, \"\"name\"\"\",\
                         1663/5/16384 vm 7 FPW\n";
-        assert_eq!(String::from_utf8(line).unwrap(), expected);
+        assert_eq!(line.to_string(), expected);
     }
 }

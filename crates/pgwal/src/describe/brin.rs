@@ -1,24 +1,25 @@
 //! Source: `src/backend/access/rmgrdesc/brindesc.c`.
 
-use std::fmt::{self, Write};
-
 use crate::rmgr::brin::{Brin, Insert};
+use crate::text::{TextBuffer, append};
 
-pub(super) fn describe(brin: &Brin, text: &mut String) -> fmt::Result {
+pub(super) fn describe(brin: &Brin, text: &mut TextBuffer) {
     match brin {
-        Brin::CreateIndex { pages_per_range, version } => write!(text, "v{version} pagesPerRange {pages_per_range}"),
+        Brin::CreateIndex { pages_per_range, version } => {
+            append!(text, "v", version, " pagesPerRange ", pages_per_range)
+        }
         Brin::Insert(Insert { heap_block, pages_per_range, offset }) => {
-            write!(text, "heapBlk {heap_block} pagesPerRange {pages_per_range} offnum {offset}")
+            append!(text, "heapBlk ", heap_block, " pagesPerRange ", pages_per_range, " offnum ", offset);
         }
         Brin::Update { old_offset, insert: Insert { heap_block, pages_per_range, offset } } => {
-            write!(text, "heapBlk {heap_block} pagesPerRange {pages_per_range} ")?;
-            write!(text, "old offnum {old_offset}, new offnum {offset}")
+            append!(text, "heapBlk ", heap_block, " pagesPerRange ", pages_per_range, " ");
+            append!(text, "old offnum ", old_offset, ", new offnum ", offset);
         }
-        Brin::SamePageUpdate(offset) => write!(text, "offnum {offset}"),
-        Brin::RevmapExtend(block) => write!(text, "targetBlk {block}"),
+        Brin::SamePageUpdate(offset) => append!(text, "offnum ", offset),
+        Brin::RevmapExtend(block) => append!(text, "targetBlk ", block),
         Brin::Desummarize { pages_per_range, heap_block, offset } => {
-            write!(text, "pagesPerRange {pages_per_range}, heapBlk {heap_block}, page offset {offset}")
+            append!(text, "pagesPerRange ", pages_per_range, ", heapBlk ", heap_block, ", page offset ", offset);
         }
-        Brin::Unknown => Ok(()),
+        Brin::Unknown => {}
     }
 }

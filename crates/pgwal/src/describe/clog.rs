@@ -1,13 +1,12 @@
 //! Source: `src/backend/access/rmgrdesc/clogdesc.c`.
 
-use std::fmt::{self, Write};
-
 use crate::rmgr::clog::Clog;
+use crate::text::{TextBuffer, append};
 
-pub(super) fn describe(clog: &Clog, text: &mut String) -> fmt::Result {
+pub(super) fn describe(clog: &Clog, text: &mut TextBuffer) {
     match clog {
-        Clog::ZeroPage(page) => write!(text, "page {page}"),
-        Clog::Truncate { page, oldest_xid, .. } => write!(text, "page {page}; oldestXact {oldest_xid}"),
-        Clog::Unknown => Ok(()),
+        Clog::ZeroPage(page) => append!(text, "page ", page),
+        Clog::Truncate { page, oldest_xid, .. } => append!(text, "page ", page, "; oldestXact ", oldest_xid),
+        Clog::Unknown => {}
     }
 }

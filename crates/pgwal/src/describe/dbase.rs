@@ -1,19 +1,20 @@
 //! Source: `src/backend/access/rmgrdesc/dbasedesc.c`.
 
-use std::fmt::{self, Write};
-
 use crate::rmgr::dbase::Dbase;
+use crate::text::{TextBuffer, append};
 
-pub(super) fn describe(dbase: &Dbase, text: &mut String) -> fmt::Result {
+pub(super) fn describe(dbase: &Dbase, text: &mut TextBuffer) {
     match dbase {
         Dbase::CreateFileCopy { database, tablespace, source_database, source_tablespace } => {
-            write!(text, "copy dir {source_tablespace}/{source_database} to {tablespace}/{database}")
+            append!(text, "copy dir ", source_tablespace, "/", source_database, " to ", tablespace, "/", database);
         }
-        Dbase::CreateWalLog { database, tablespace } => write!(text, "create dir {tablespace}/{database}"),
+        Dbase::CreateWalLog { database, tablespace } => append!(text, "create dir ", tablespace, "/", database),
         Dbase::Drop { database, tablespaces } => {
-            text.write_str("dir")?;
-            tablespaces.iter().try_for_each(|tablespace| write!(text, " {tablespace}/{database}"))
+            append!(text, "dir");
+            for tablespace in tablespaces {
+                append!(text, " ", tablespace, "/", database);
+            }
         }
-        Dbase::Unknown => Ok(()),
+        Dbase::Unknown => {}
     }
 }

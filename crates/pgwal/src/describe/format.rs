@@ -1,38 +1,53 @@
 //! How `pg_waldump` writes lists, truth values and numbers. Source: `src/backend/access/rmgrdesc/rmgrdesc_utils.c`,
 //! `src/port/snprintf.c`.
 
-use std::fmt::{self, Display, Formatter, Write};
+use crate::text::{Piece, Room, TextBuffer, append};
 
 /// A list in the manner of 16 and later, with a blank before it: ` [1, 2]`. Source: `array_desc`.
-pub(super) fn list<T: Display>(items: impl IntoIterator<Item = T>, text: &mut String) -> fmt::Result {
-    text.write_str(" [")?;
+pub(super) fn list(items: impl IntoIterator<Item = impl Piece>, text: &mut TextBuffer) {
+    append!(text, " [");
     for (number, item) in items.into_iter().enumerate() {
-        let separator = if number == 0 { "" } else { ", " };
-        write!(text, "{separator}{item}")?;
+        append!(text, if number == 0 { "" } else { ", " }, item);
     }
-    text.write_str("]")
+    append!(text, "]");
 }
 
 /// `T` or `F`.
 pub(super) struct Letter(pub(super) bool);
 
-impl Display for Letter {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        formatter.write_str(if self.0 { "T" } else { "F" })
+impl Piece for Letter {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        1
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        room.put_chunk([if self.0 { b'T' } else { b'F' }]);
     }
 }
 
 /// A number as C's `%g` writes it: six significant digits, without zeroes at the end.
 pub(super) struct General(pub(super) f64);
 
-impl Display for General {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+impl Piece for General {
+    fn room(&self) -> usize {
+        self.text().len()
+    }
+
+    fn put(&self, room: &mut Room<'_>) {
+        self.text().put(room);
+    }
+}
+
+impl General {
+    fn text(&self) -> String {
         let Self(number) = *self;
         if number.is_nan() {
-            return formatter.write_str("NaN");
+            return "NaN".to_owned();
         }
         if number.is_infinite() {
-            return formatter.write_str(if number > 0.0 { "Infinity" } else { "-Infinity" });
+            return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
         }
         // Rounded to the wanted digits first, for that may change the exponent.
         let scientific = format!("{number:.5e}");
@@ -40,13 +55,13 @@ impl Display for General {
         match exponent.parse::<i16>() {
             Ok(exponent @ -4..6) => {
                 let decimals = usize::from(5i16.saturating_sub(exponent).unsigned_abs());
-                formatter.write_str(without_zeroes(&format!("{number:.decimals$}")))
+                without_zeroes(&format!("{number:.decimals$}")).to_owned()
             }
             Ok(exponent) => {
                 let sign = if exponent < 0 { '-' } else { '+' };
-                write!(formatter, "{}e{sign}{:02}", without_zeroes(mantissa), exponent.unsigned_abs())
+                format!("{}e{sign}{:02}", without_zeroes(mantissa), exponent.unsigned_abs())
             }
-            Err(_) => formatter.write_str(&scientific),
+            Err(_) => scientific,
         }
     }
 }
@@ -80,15 +95,15 @@ mod tests {
             (f64::NAN, "NaN"),
         ];
         for (number, expected) in cases {
-            assert_eq!(General(number).to_string(), expected);
+            assert_eq!(General(number).text(), expected);
         }
     }
 
     #[test]
     fn a_list_is_in_brackets() {
-        let mut text = String::new();
-        list([1, 2, 30], &mut text).unwrap();
-        list(Vec::<u8>::new(), &mut text).unwrap();
-        assert_eq!(text, " [1, 2, 30] []");
+        let mut text = TextBuffer::new();
+        list([1, 2, 30], &mut text);
+        list(Vec::<u8>::new(), &mut text);
+        assert_eq!(text.to_string(), " [1, 2, 30] []");
     }
 }

@@ -1,12 +1,11 @@
 //! Source: `src/backend/access/rmgrdesc/genericdesc.c`.
 
-use std::fmt::{self, Write};
-
 use crate::rmgr::generic::Generic;
+use crate::text::{TextBuffer, append};
 
-pub(super) fn describe(generic: &Generic<'_>, text: &mut String) -> fmt::Result {
-    generic.regions.iter().enumerate().try_for_each(|(number, region)| {
+pub(super) fn describe(generic: &Generic<'_>, text: &mut TextBuffer) {
+    for (number, region) in generic.regions.iter().enumerate() {
         let separator = if number == 0 { "" } else { "; " };
-        write!(text, "{separator}offset {}, length {}", region.offset, region.bytes.len())
-    })
+        append!(text, separator, "offset ", region.offset, ", length ", region.bytes.len());
+    }
 }

@@ -1,85 +1,85 @@
 //! Source: `src/backend/access/rmgrdesc/heapdesc.c`.
 
-use std::fmt::{self, Write};
-
 use crate::describe::format::list;
 use crate::describe::standby::describe_invalidations;
 use crate::rmgr::heap::{Delete, Heap, InfoBits, Inplace, Insert, Lock, Truncate, TruncateFlags, Update};
+use crate::text::{Hex2, TextBuffer, append};
 use crate::version::Version;
 
 /// 16 put a colon behind each name, and ordered them anew.
-pub(super) fn describe(heap: &Heap, version: Version, text: &mut String) -> fmt::Result {
+pub(super) fn describe(heap: &Heap, version: Version, text: &mut TextBuffer) {
     let named = version >= Version::V16;
     match heap {
         Heap::Insert(Insert { offset, flags, .. }) => {
             let (is, and) = if named { (": ", ",") } else { (" ", "") };
-            write!(text, "off{is}{offset}{and} flags{is}0x{:02X}", flags.bits())
+            append!(text, "off", is, offset, and, " flags", is, "0x", Hex2(flags.bits()));
         }
         Heap::Delete(Delete { xmax, offset, info_bits, flags }) => {
             if named {
-                write!(text, "xmax: {xmax}, off: {offset}, ")?;
-                describe_info_bits("infobits", *info_bits, text)?;
-                return write!(text, ", flags: 0x{:02X}", flags.bits());
+                append!(text, "xmax: ", xmax, ", off: ", offset, ", ");
+                describe_info_bits("infobits", *info_bits, text);
+                return append!(text, ", flags: 0x", Hex2(flags.bits()));
             }
-            write!(text, "off {offset} flags 0x{:02X} ", flags.bits())?;
-            describe_bare_info_bits(*info_bits, text)
+            append!(text, "off ", offset, " flags 0x", Hex2(flags.bits()), " ");
+            describe_bare_info_bits(*info_bits, text);
         }
         Heap::Update(update) | Heap::HotUpdate(update) => describe_update(update, named, text),
         Heap::Truncate(truncate) => describe_truncate(truncate, named, text),
-        Heap::Confirm(offset) if named => write!(text, "off: {offset}"),
-        Heap::Confirm(offset) => write!(text, "off {offset}"),
+        Heap::Confirm(offset) if named => append!(text, "off: ", offset),
+        Heap::Confirm(offset) => append!(text, "off ", offset),
         Heap::Lock(lock) => describe_lock(lock, "xid", version, text),
         Heap::Inplace(Inplace { offset, invalidations }) => {
-            write!(text, "off{} {offset}", if named { ":" } else { "" })?;
-            match invalidations {
-                Some(all) => describe_invalidations(&all.messages, all.init_file(), version, text),
-                None => Ok(()),
+            append!(text, "off", if named { ":" } else { "" }, " ", offset);
+            if let Some(all) = invalidations {
+                describe_invalidations(&all.messages, all.init_file(), version, text);
             }
         }
     }
 }
 
-fn describe_update(update: &Update, named: bool, text: &mut String) -> fmt::Result {
+fn describe_update(update: &Update, named: bool, text: &mut TextBuffer) {
     let Update { old_xmax, old_offset, old_info_bits, flags, new_xmax, new_offset, .. } = update;
     if named {
-        write!(text, "old_xmax: {old_xmax}, old_off: {old_offset}, ")?;
-        describe_info_bits("old_infobits", *old_info_bits, text)?;
-        return write!(text, ", flags: 0x{:02X}, new_xmax: {new_xmax}, new_off: {new_offset}", flags.bits());
+        append!(text, "old_xmax: ", old_xmax, ", old_off: ", old_offset, ", ");
+        describe_info_bits("old_infobits", *old_info_bits, text);
+        return append!(text, ", flags: 0x", Hex2(flags.bits()), ", new_xmax: ", new_xmax, ", new_off: ", new_offset);
     }
-    write!(text, "off {old_offset} xmax {old_xmax} flags 0x{:02X} ", flags.bits())?;
-    describe_bare_info_bits(*old_info_bits, text)?;
-    write!(text, "; new off {new_offset} xmax {new_xmax}")
+    append!(text, "off ", old_offset, " xmax ", old_xmax, " flags 0x", Hex2(flags.bits()), " ");
+    describe_bare_info_bits(*old_info_bits, text);
+    append!(text, "; new off ", new_offset, " xmax ", new_xmax);
 }
 
-fn describe_truncate(truncate: &Truncate, named: bool, text: &mut String) -> fmt::Result {
+fn describe_truncate(truncate: &Truncate, named: bool, text: &mut TextBuffer) {
     let Truncate { flags, relations, .. } = truncate;
     if named {
         let names = [(TruncateFlags::CASCADE, "CASCADE"), (TruncateFlags::RESTART_SEQUENCES, "RESTART_SEQS")];
-        text.write_str("flags:")?;
-        list(names.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| name), text)?;
-        write!(text, ", nrelids: {}, relids:", relations.len())?;
+        append!(text, "flags:");
+        list(names.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| name), text);
+        append!(text, ", nrelids: ", relations.len(), ", relids:");
         return list(relations, text);
     }
     if flags.contains(TruncateFlags::CASCADE) {
-        text.write_str("cascade ")?;
+        append!(text, "cascade ");
     }
     if flags.contains(TruncateFlags::RESTART_SEQUENCES) {
-        text.write_str("restart_seqs ")?;
+        append!(text, "restart_seqs ");
     }
-    write!(text, "nrelids {} relids", relations.len())?;
-    relations.iter().try_for_each(|relation| write!(text, " {relation}"))
+    append!(text, "nrelids ", relations.len(), " relids");
+    for relation in relations {
+        append!(text, " ", relation);
+    }
 }
 
 /// Before 16, records of Heap and Heap2 have different names for the locker.
-pub(super) fn describe_lock(lock: &Lock, locker: &str, version: Version, text: &mut String) -> fmt::Result {
+pub(super) fn describe_lock(lock: &Lock, locker: &str, version: Version, text: &mut TextBuffer) {
     let Lock { xmax, offset, info_bits, flags } = lock;
     if version >= Version::V16 {
-        write!(text, "xmax: {xmax}, off: {offset}, ")?;
-        describe_info_bits("infobits", *info_bits, text)?;
-        return write!(text, ", flags: 0x{:02X}", flags.bits());
+        append!(text, "xmax: ", xmax, ", off: ", offset, ", ");
+        describe_info_bits("infobits", *info_bits, text);
+        return append!(text, ", flags: 0x", Hex2(flags.bits()));
     }
-    write!(text, "off {offset}: {locker} {xmax}: flags 0x{:02X} ", flags.bits())?;
-    describe_bare_info_bits(*info_bits, text)
+    append!(text, "off ", offset, ": ", locker, " ", xmax, ": flags 0x", Hex2(flags.bits()), " ");
+    describe_bare_info_bits(*info_bits, text);
 }
 
 fn names(bits: InfoBits) -> impl Iterator<Item = &'static str> {
@@ -94,12 +94,12 @@ fn names(bits: InfoBits) -> impl Iterator<Item = &'static str> {
 }
 
 /// Source: `infobits_desc`, of 16 and later.
-fn describe_info_bits(label: &str, bits: InfoBits, text: &mut String) -> fmt::Result {
-    write!(text, "{label}:")?;
-    list(names(bits), text)
+fn describe_info_bits(label: &str, bits: InfoBits, text: &mut TextBuffer) {
+    append!(text, label, ":");
+    list(names(bits), text);
 }
 
 /// Source: `out_infobits`, before 16.
-fn describe_bare_info_bits(bits: InfoBits, text: &mut String) -> fmt::Result {
-    names(bits).try_for_each(|name| write!(text, "{name} "))
+fn describe_bare_info_bits(bits: InfoBits, text: &mut TextBuffer) {
+    names(bits).for_each(|name| append!(text, name, " "))
 }

@@ -14,6 +14,7 @@ mod gist;
 mod hash;
 mod heap;
 mod heap2;
+mod line;
 mod logical_message;
 mod multixact;
 mod relmap;
@@ -28,11 +29,10 @@ mod tests;
 mod xact;
 mod xlog;
 
-use std::fmt::Write as _;
-
 use crate::error::RecordError;
 use crate::record::Record;
 use crate::rmgr::{self, RmgrId};
+use crate::text::{TextBuffer, append};
 use crate::version::Version;
 
 impl RmgrId {
@@ -75,14 +75,25 @@ impl Record<'_> {
         self.rmgr.identify(self.info, self.version)
     }
 
-    /// Appends the text that `pg_waldump` shows behind the operation's name. Times are in UTC.
+    /// Appends the text that `pg_waldump` shows behind the operation's name. Times are in UTC. What is not UTF-8 is
+    /// replaced.
     ///
     /// # Errors
     /// [`RecordError`] if the record does not hold what its kind promises; nothing is appended then.
     pub fn describe(&self, text: &mut String) -> Result<(), RecordError> {
+        let mut description = TextBuffer::new();
+        self.append_description(&mut description)?;
+        text.push_str(&String::from_utf8_lossy(description.as_bytes()));
+        Ok(())
+    }
+
+    /// What [`Record::describe`] tells, byte for byte as it is in the record, and without new memory each time.
+    ///
+    /// # Errors
+    /// [`RecordError`] if the record does not hold what its kind promises; nothing is appended then.
+    pub fn append_description(&self, text: &mut TextBuffer) -> Result<(), RecordError> {
         let version = self.version;
-        // Writing to a String does not fail.
-        let _ = match self.rmgr {
+        match self.rmgr {
             RmgrId::XLOG => xlog::describe(&rmgr::xlog::Xlog::parse(self)?, text),
             RmgrId::TRANSACTION => xact::describe(self, &rmgr::xact::Xact::parse(self)?, text),
             RmgrId::STORAGE => smgr::describe(self, &rmgr::smgr::Smgr::parse(self)?, text),
@@ -109,8 +120,8 @@ impl Record<'_> {
             RmgrId::LOGICAL_MESSAGE => {
                 logical_message::describe(&rmgr::logical_message::LogicalMessage::parse(self)?, version, text)
             }
-            custom => write!(text, "rmid: {}", custom.get()),
-        };
+            custom => append!(text, "rmid: ", custom.get()),
+        }
         Ok(())
     }
 }

@@ -1,21 +1,22 @@
 //! Source: `src/backend/access/rmgrdesc/mxactdesc.c`.
 
-use std::fmt::{self, Write};
-
 use crate::rmgr::multixact::{Member, MultiXact};
+use crate::text::{TextBuffer, append};
 
-pub(super) fn describe(multixact: &MultiXact, text: &mut String) -> fmt::Result {
+pub(super) fn describe(multixact: &MultiXact, text: &mut TextBuffer) {
     match multixact {
-        MultiXact::ZeroOffsetsPage(page) | MultiXact::ZeroMembersPage(page) => write!(text, "{page}"),
+        MultiXact::ZeroOffsetsPage(page) | MultiXact::ZeroMembersPage(page) => append!(text, page),
         MultiXact::Create(create) => {
-            write!(text, "{} offset {} nmembers {}: ", create.id, create.offset, create.members.len())?;
-            create.members.iter().try_for_each(|member| write!(text, "{} ({}) ", member.xid, status(member)))
+            append!(text, create.id, " offset ", create.offset, " nmembers ", create.members.len(), ": ");
+            for member in &create.members {
+                append!(text, member.xid, " (", status(member), ") ");
+            }
         }
         MultiXact::Truncate(truncate) => {
             let ((first, behind), (first_member, behind_members)) = (truncate.sets, truncate.members);
-            write!(text, "offsets [{first}, {behind}), members [{first_member}, {behind_members})")
+            append!(text, "offsets [", first, ", ", behind, "), members [", first_member, ", ", behind_members, ")");
         }
-        MultiXact::Unknown => Ok(()),
+        MultiXact::Unknown => {}
     }
 }
 

@@ -1,14 +1,13 @@
 //! Source: `src/backend/access/rmgrdesc/relmapdesc.c`.
 
-use std::fmt::{self, Write};
-
 use crate::rmgr::relmap::RelMap;
+use crate::text::{TextBuffer, append};
 
-pub(super) fn describe(relmap: &RelMap<'_>, text: &mut String) -> fmt::Result {
+pub(super) fn describe(relmap: &RelMap<'_>, text: &mut TextBuffer) {
     match relmap {
         RelMap::Update { database, tablespace, data } => {
-            write!(text, "database {database} tablespace {tablespace} size {}", data.len())
+            append!(text, "database ", database, " tablespace ", tablespace, " size ", data.len());
         }
-        RelMap::Unknown => Ok(()),
+        RelMap::Unknown => {}
     }
 }

@@ -1,12 +1,11 @@
 //! Source: `src/backend/access/rmgrdesc/seqdesc.c`.
 
-use std::fmt::{self, Write};
-
 use crate::rmgr::sequence::Sequence;
+use crate::text::{TextBuffer, append};
 
-pub(super) fn describe(sequence: &Sequence<'_>, text: &mut String) -> fmt::Result {
+pub(super) fn describe(sequence: &Sequence<'_>, text: &mut TextBuffer) {
     match sequence {
-        Sequence::Log { relation, .. } => write!(text, "rel {relation}"),
-        Sequence::Unknown => Ok(()),
+        Sequence::Log { relation, .. } => append!(text, "rel ", relation),
+        Sequence::Unknown => {}
     }
 }

@@ -1,19 +1,18 @@
 //! Source: `src/backend/access/rmgrdesc/smgrdesc.c`.
 
-use std::fmt::{self, Write};
-
 use crate::ids::Fork;
 use crate::record::Record;
 use crate::rmgr::smgr::Smgr;
+use crate::text::{TextBuffer, append};
 
-pub(super) fn describe(record: &Record<'_>, smgr: &Smgr, text: &mut String) -> fmt::Result {
+pub(super) fn describe(record: &Record<'_>, smgr: &Smgr, text: &mut TextBuffer) {
     let major = record.version.major();
     match smgr {
-        Smgr::Create { relation, fork } => text.write_str(&relation.path(*fork, major)),
+        Smgr::Create { relation, fork } => append!(text, relation.path(*fork, major)),
         Smgr::Truncate(truncate) => {
             let path = truncate.relation.path(Fork::MAIN, major);
-            write!(text, "{path} to {} blocks flags {}", truncate.block, truncate.flags)
+            append!(text, path, " to ", truncate.block, " blocks flags ", truncate.flags);
         }
-        Smgr::Unknown => Ok(()),
+        Smgr::Unknown => {}
     }
 }

@@ -1,15 +1,14 @@
 //! Source: `src/backend/access/rmgrdesc/tblspcdesc.c`.
 
-use std::fmt::{self, Write};
-
 use crate::rmgr::tablespace::Tablespace;
+use crate::text::{TextBuffer, append};
 
-pub(super) fn describe(tablespace: &Tablespace<'_>, text: &mut String) -> fmt::Result {
+pub(super) fn describe(tablespace: &Tablespace<'_>, text: &mut TextBuffer) {
     match tablespace {
         Tablespace::Create { tablespace, path } => {
-            write!(text, "{tablespace} \"{}\"", String::from_utf8_lossy(path))
+            append!(text, tablespace, " \"", path, "\"");
         }
-        Tablespace::Drop(tablespace) => write!(text, "{tablespace}"),
-        Tablespace::Unknown => Ok(()),
+        Tablespace::Drop(tablespace) => append!(text, tablespace),
+        Tablespace::Unknown => {}
     }
 }

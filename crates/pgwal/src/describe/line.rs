@@ -3,100 +3,110 @@
 //! Mirrors `XLogDumpDisplayRecord` (`src/bin/pg_waldump/pg_waldump.c`) and `XLogRecGetBlockRefInfo`
 //! (`src/backend/access/rmgrdesc/xlogdesc.c`).
 
-use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use crate::DEFAULT_BLOCK_SIZE;
+use crate::ids::Fork;
+use crate::image::Image;
+use crate::record::{Block, Record};
+use crate::text::{Left, LowerHex, PaddedLsn, Right, TextBuffer, append};
+use crate::version::Version;
 
-use pgwal::{Block, DEFAULT_BLOCK_SIZE, Fork, Image, Lsn, Record, Version};
+impl Record<'_> {
+    /// Appends the line that `pg_waldump` prints, blocks and line feed included. Times are in UTC.
+    pub fn append_line(&self, text: &mut TextBuffer) {
+        append_beginning(self, text);
+        for block in &self.blocks {
+            append_block(block, text);
+        }
+        append!(text, "\n");
+    }
 
-/// The line of one record; with `details` the lines.
-pub(crate) fn write_record(line: &mut String, record: &Record<'_>, details: bool) -> fmt::Result {
-    let total = record.total_len;
-    let without_images = total.saturating_sub(record.image_len());
-    let Record { rmgr, xid, .. } = record;
-    let (lsn, prev) = (Padded(record.lsn), Padded(record.prev));
-    write!(line, "rmgr: {rmgr:<11} len (rec/tot): {without_images:>6}/{total:>6}, tx: {:>10}, ", xid.get())?;
-    write!(line, "lsn: {lsn}, prev {prev}, desc: ")?;
-    write_description(line, record)?;
-    if details {
-        line.push('\n');
-        record.blocks.iter().try_for_each(|block| write_block_in_detail(line, block, record.version))
-    } else {
-        record.blocks.iter().try_for_each(|block| write_block(line, block))?;
-        line.push('\n');
-        Ok(())
+    /// Appends the lines that `pg_waldump --bkp-details` prints: each block has a line of its own.
+    pub fn append_line_and_blocks(&self, text: &mut TextBuffer) {
+        append_beginning(self, text);
+        append!(text, "\n");
+        for block in &self.blocks {
+            append_block_in_detail(block, self.version, text);
+        }
     }
 }
 
-/// Name of the operation and what it does.
-fn write_description(line: &mut String, record: &Record<'_>) -> fmt::Result {
+impl Image<'_> {
+    /// What `pg_waldump` shows behind a block that has this image: whether redo applies it.
+    #[must_use]
+    pub const fn mark(&self) -> &'static str {
+        if self.apply { " FPW" } else { " FPW for WAL verification" }
+    }
+}
+
+/// Everything before the blocks.
+fn append_beginning(record: &Record<'_>, text: &mut TextBuffer) {
+    let Record { lsn, prev, total_len, rmgr, xid, .. } = *record;
+    let without_images = total_len.saturating_sub(record.image_len());
+    match rmgr.name() {
+        Some(name) => append!(text, "rmgr: ", Left::<11>(name)),
+        None => append!(text, "rmgr: ", Left::<11>(&rmgr.to_string())),
+    }
+    append!(
+        text,
+        " len (rec/tot): ",
+        Right::<6>(without_images),
+        "/",
+        Right::<6>(total_len),
+        ", tx: ",
+        Right::<10>(xid.get()),
+        ", lsn: ",
+        PaddedLsn(lsn),
+        ", prev ",
+        PaddedLsn(prev),
+        ", desc: ",
+    );
     match record.identify() {
-        Some(name) => write!(line, "{name} ")?,
-        None => write!(line, "UNKNOWN ({:x}) ", record.rmgr_info())?,
+        Some(name) => append!(text, name, " "),
+        None => append!(text, "UNKNOWN (", LowerHex(record.rmgr_info()), ") "),
     }
-    match record.describe(line) {
-        Ok(()) => Ok(()),
-        Err(error) => write!(line, "(invalid: {})", error.cause),
+    if let Err(error) = record.append_description(text) {
+        append!(text, "(invalid: ", error.cause.to_string(), ")");
     }
 }
 
-fn write_block(line: &mut String, block: &Block<'_>) -> fmt::Result {
-    write!(line, ", blkref #{}: rel {}", block.id, block.relation)?;
+fn append_block(block: &Block<'_>, text: &mut TextBuffer) {
+    append!(text, ", blkref #", block.id, ": rel ", block.relation);
     if block.fork != Fork::MAIN {
-        write!(line, " fork {}", fork_name(block.fork))?;
+        append!(text, " fork ", block.fork);
     }
-    write!(line, " blk {}", block.number)?;
-    line.write_str(image_mark(block.image.as_ref().map(|image| image.apply)))
-}
-
-/// What is shown behind a block that has an image, by whether redo applies that.
-pub(crate) const fn image_mark(apply: Option<bool>) -> &'static str {
-    match apply {
-        Some(true) => " FPW",
-        Some(false) => " FPW for WAL verification",
-        None => "",
+    append!(text, " blk ", block.number);
+    if let Some(image) = &block.image {
+        append!(text, image.mark());
     }
 }
 
-fn write_block_in_detail(line: &mut String, block: &Block<'_>, version: Version) -> fmt::Result {
-    let Block { id, relation, number, .. } = block;
-    write!(line, "\tblkref #{id}: rel {relation} fork {} blk {number}", fork_name(block.fork))?;
+fn append_block_in_detail(block: &Block<'_>, version: Version, text: &mut TextBuffer) {
+    let Block { id, relation, fork, number, .. } = block;
+    append!(text, "\tblkref #", id, ": rel ", relation, " fork ", fork, " blk ", number);
     if let Some(image) = &block.image {
         let purpose = if image.apply { "" } else { " for WAL verification" };
         let Image { hole_offset, hole_length, .. } = image;
-        write!(line, " (FPW{purpose}); hole: offset: {hole_offset}, length: {hole_length}")?;
+        append!(text, " (FPW", purpose, "); hole: offset: ", hole_offset, ", length: ", hole_length);
         if let Some(compression) = image.compression {
-            let stored = usize::from(*hole_length) + image.bytes.len();
+            let stored = usize::from(*hole_length).saturating_add(image.bytes.len());
             let saved = (DEFAULT_BLOCK_SIZE as usize).saturating_sub(stored);
-            write!(line, ", compression saved: {saved}")?;
+            append!(text, ", compression saved: ", saved);
             // Before 15 there was one method only.
             if version >= Version::V15 {
-                write!(line, ", method: {}", compression.name())?;
+                append!(text, ", method: ", compression.name());
             }
         }
     }
-    line.push('\n');
-    Ok(())
-}
-
-/// An LSN with its lower half in eight digits: `16/0374D848`.
-struct Padded(Lsn);
-
-impl fmt::Display for Padded {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.0.get();
-        write!(formatter, "{:X}/{:08X}", bytes >> 32, bytes & 0xFFFF_FFFF)
-    }
-}
-
-/// A fork's name, or its number if PostgreSQL has no such fork.
-pub(crate) fn fork_name(fork: Fork) -> Cow<'static, str> {
-    fork.name().map_or_else(|| fork.get().to_string().into(), Cow::Borrowed)
+    append!(text, "\n");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pgwal::{BlockFlags, BlockNumber, RelFileLocator, RmgrId, TransactionId};
+    use crate::ids::{BlockNumber, RelFileLocator, TransactionId};
+    use crate::lsn::Lsn;
+    use crate::record::BlockFlags;
+    use crate::rmgr::RmgrId;
 
     fn record(rmgr: RmgrId, info: u8, main_data: &[u8]) -> Record<'_> {
         Record {
@@ -116,9 +126,13 @@ mod tests {
     }
 
     fn line(record: &Record<'_>, details: bool) -> String {
-        let mut line = String::new();
-        write_record(&mut line, record, details).unwrap();
-        line
+        let mut text = TextBuffer::new();
+        if details {
+            record.append_line_and_blocks(&mut text)
+        } else {
+            record.append_line(&mut text)
+        }
+        text.to_string()
     }
 
     fn block(fork: Fork, image: Option<Image<'_>>) -> Block<'_> {

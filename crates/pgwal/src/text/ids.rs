@@ -1,0 +1,96 @@
+//! The numbers, places and times that records are made of, as `pg_waldump` writes them.
+
+use super::{Hex, Hex8, Piece, Room, pieces};
+use crate::ids::{BlockNumber, Fork, FullTransactionId, MultiXactId, OffsetNumber, Oid, OriginId};
+use crate::ids::{RelFileLocator, TimelineId, TransactionId};
+use crate::lsn::Lsn;
+
+/// A type is written as the pieces that it is made of.
+macro_rules! made_of {
+    ($($name:ty: |$value:ident| $pieces:expr;)*) => {$(
+        impl Piece for $name {
+            #[inline(always)]
+            fn room(&self) -> usize {
+                let $value = self;
+                $pieces.room()
+            }
+
+            #[inline(always)]
+            fn put(&self, room: &mut Room<'_>) {
+                let $value = self;
+                $pieces.put(room);
+            }
+        }
+    )*};
+}
+
+made_of! {
+    bool: |value| if *value { "true" } else { "false" };
+    Oid: |oid| oid.get();
+    BlockNumber: |block| block.get();
+    OffsetNumber: |offset| offset.get();
+    MultiXactId: |multi| multi.get();
+    TimelineId: |timeline| timeline.get();
+    OriginId: |origin| origin.get();
+    TransactionId: |xid| xid.get();
+    FullTransactionId: |xid| pieces!(xid.epoch(), ":", xid.xid());
+    RelFileLocator: |locator| pieces!(locator.tablespace, "/", locator.database, "/", locator.relation);
+    Lsn: |lsn| pieces!(Hex(upper(*lsn)), "/", Hex(lower(*lsn)));
+    PaddedLsn: |lsn| pieces!(Hex(upper(lsn.0)), "/", Hex8(lower(lsn.0)));
+}
+
+/// An LSN with its lower half in eight digits: `16/0374D848`.
+pub(crate) struct PaddedLsn(pub(crate) Lsn);
+
+const fn upper(lsn: Lsn) -> u32 {
+    (lsn.get() >> 32) as u32
+}
+
+#[allow(clippy::cast_possible_truncation)] // The lower half is meant.
+const fn lower(lsn: Lsn) -> u32 {
+    lsn.get() as u32
+}
+
+/// Its name, or its number if PostgreSQL has no such fork.
+impl Piece for Fork {
+    fn room(&self) -> usize {
+        self.name().map_or(self.get().room(), str::len)
+    }
+
+    fn put(&self, room: &mut Room<'_>) {
+        match self.name() {
+            Some(name) => name.put(room),
+            None => self.get().put(room),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::{TextBuffer, append};
+    use proptest::prelude::*;
+
+    fn text(piece: impl Piece) -> String {
+        let mut text = TextBuffer::new();
+        append!(text, piece);
+        text.to_string()
+    }
+
+    #[test]
+    fn a_fork_has_a_name_or_a_number() {
+        assert_eq!([0, 2, 9].map(|fork| text(Fork::new(fork))), ["main", "vm", "9"]);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_written_as_their_types_print(long: u64, bits in 0..64u32, tablespace: u32, database: u32, relation: u32) {
+            let (lsn, xid) = (Lsn::new(long >> bits), FullTransactionId::new(long >> bits));
+            let locator = RelFileLocator::new(tablespace, database, relation);
+            prop_assert_eq!(text(lsn), lsn.to_string());
+            prop_assert_eq!(text(PaddedLsn(lsn)), format!("{:X}/{:08X}", lsn.get() >> 32, lsn.get() as u32));
+            prop_assert_eq!(text(xid), xid.to_string());
+            prop_assert_eq!(text(locator), locator.to_string());
+        }
+    }
+}

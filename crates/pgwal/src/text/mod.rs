@@ -1,0 +1,341 @@
+//! Text made of records, without the machinery of `core::fmt`: that takes most of the time where each record becomes
+//! a line.
+//!
+//! What is appended at a time is a tuple of pieces, written `append!(text, "off: ", offset, ", flags: 0x", Hex2(flags))`.
+//! Memory for all of them is seen to once. Each piece then stores chunks of fixed size, perhaps more bytes than count,
+//! and says how many do: the next piece goes over the rest.
+
+mod ids;
+mod number;
+
+pub(crate) use ids::PaddedLsn;
+pub(crate) use number::{Hex, Hex2, Hex8, LowerHex, Right, eight_digits};
+
+use std::fmt;
+use std::io;
+
+/// Appends pieces to a [`TextBuffer`], one behind the other.
+macro_rules! append {
+    ($text:expr, $($piece:expr),+ $(,)?) => {
+        $text.append($crate::text::pieces!($($piece),+))
+    };
+}
+
+/// Pieces as nested pairs, which are one piece.
+macro_rules! pieces {
+    () => { () };
+    ($first:expr $(, $rest:expr)*) => { ($first, $crate::text::pieces!($($rest),*)) };
+}
+
+pub(crate) use {append, pieces};
+
+/// Text that records append to; for one line after the other it is cleared and filled again, without new memory.
+///
+/// Mostly UTF-8, but not always: names and prefixes in records are in the encoding of their database, and are shown
+/// as they are, as `pg_waldump` does.
+#[derive(Clone, Default)]
+pub struct TextBuffer {
+    /// Initialised to its end, so that chunks can be stored behind the text.
+    bytes: Vec<u8>,
+    /// How many of the bytes are text.
+    length: usize,
+}
+
+impl TextBuffer {
+    /// An empty one, without memory yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), length: 0 }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    /// Its length in bytes.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there is no text.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Removes the text and keeps the memory.
+    pub const fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    /// Appends a piece, or a tuple of them as [`append!`] makes it.
+    #[inline(always)]
+    pub(crate) fn append(&mut self, piece: impl Piece) {
+        let wanted = self.length.saturating_add(piece.room());
+        if wanted > self.bytes.len() {
+            self.grow(wanted);
+        }
+        let mut room = Room(self.bytes.get_mut(self.length..).unwrap_or_default());
+        piece.put(&mut room);
+        let left = room.0.len();
+        self.length = self.bytes.len().saturating_sub(left);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, wanted: usize) {
+        let size = wanted.max(self.bytes.len().saturating_mul(2)).max(512);
+        self.bytes.resize(size, 0);
+    }
+}
+
+impl fmt::Display for TextBuffer {
+    /// What is not UTF-8 is replaced.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+impl fmt::Debug for TextBuffer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&String::from_utf8_lossy(self.as_bytes()), formatter)
+    }
+}
+
+/// Appends; never fails.
+impl io::Write for TextBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        append!(self, bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl From<&str> for TextBuffer {
+    fn from(text: &str) -> Self {
+        Self { bytes: text.as_bytes().to_vec(), length: text.len() }
+    }
+}
+
+/// Something that can be appended.
+pub(crate) trait Piece {
+    /// Most bytes that [`Piece::put`] stores.
+    fn room(&self) -> usize;
+    /// Stores it.
+    fn put(&self, room: &mut Room<'_>);
+}
+
+/// Where pieces store their bytes: there is room for as many as they said.
+pub(crate) struct Room<'a>(&'a mut [u8]);
+
+impl<'a> Room<'a> {
+    /// Stores `piece` at the beginning of `bytes`, and gives what was stored.
+    pub(crate) fn fill(bytes: &'a mut [u8], piece: impl Piece) -> &'a [u8] {
+        let mut room = Room(&mut *bytes);
+        piece.put(&mut room);
+        let left = room.0.len();
+        let length = bytes.len().saturating_sub(left);
+        bytes.get(..length).unwrap_or_default()
+    }
+
+    /// Stores a chunk, all of which counts.
+    #[inline(always)]
+    pub(crate) fn put_chunk<const SIZE: usize>(&mut self, chunk: [u8; SIZE]) {
+        match std::mem::take(&mut self.0).split_first_chunk_mut::<SIZE>() {
+            Some((place, rest)) => {
+                *place = chunk;
+                self.0 = rest;
+            }
+            None => debug_assert!(false, "a piece stores more than it said"),
+        }
+    }
+
+    /// Stores a chunk, of which only the first `used` bytes count: the next piece goes over the rest of it.
+    #[inline(always)]
+    pub(crate) fn put_part<const SIZE: usize>(&mut self, chunk: [u8; SIZE], used: usize) {
+        match self.0.first_chunk_mut::<SIZE>() {
+            Some(place) => *place = chunk,
+            None => debug_assert!(false, "a piece stores more than it said"),
+        }
+        self.0 = std::mem::take(&mut self.0).get_mut(used..).unwrap_or_default();
+    }
+
+    /// Stores bytes, all of which count.
+    #[inline(always)]
+    pub(crate) fn put_slice(&mut self, bytes: &[u8]) {
+        match std::mem::take(&mut self.0).split_at_mut_checked(bytes.len()) {
+            Some((place, rest)) => {
+                copy(place, bytes);
+                self.0 = rest;
+            }
+            None => debug_assert!(false, "a piece stores more than it said"),
+        }
+    }
+}
+
+/// Copies bytes of which there are as many on both sides: mostly few, and then without a call.
+#[inline(always)]
+fn copy(place: &mut [u8], bytes: &[u8]) {
+    match bytes.len() {
+        0 => {}
+        1 => copy_both_ends::<1>(place, bytes),
+        2..4 => copy_both_ends::<2>(place, bytes),
+        4..8 => copy_both_ends::<4>(place, bytes),
+        8..16 => copy_both_ends::<8>(place, bytes),
+        16..32 => copy_both_ends::<16>(place, bytes),
+        _ => place.copy_from_slice(bytes),
+    }
+}
+
+/// Copies the first and the last `SIZE` bytes, which may overlap.
+#[inline(always)]
+fn copy_both_ends<const SIZE: usize>(place: &mut [u8], bytes: &[u8]) {
+    if let (Some(place), Some(bytes)) = (place.first_chunk_mut::<SIZE>(), bytes.first_chunk::<SIZE>()) {
+        *place = *bytes;
+    }
+    if let (Some(place), Some(bytes)) = (place.last_chunk_mut::<SIZE>(), bytes.last_chunk::<SIZE>()) {
+        *place = *bytes;
+    }
+}
+
+impl Piece for () {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn put(&self, _: &mut Room<'_>) {}
+}
+
+impl<First: Piece, Rest: Piece> Piece for (First, Rest) {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        self.0.room().saturating_add(self.1.room())
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        self.0.put(room);
+        self.1.put(room);
+    }
+}
+
+impl<P: Piece + ?Sized> Piece for &P {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        (**self).room()
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        (**self).put(room);
+    }
+}
+
+impl Piece for str {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        room.put_slice(self.as_bytes());
+    }
+}
+
+impl Piece for String {
+    fn room(&self) -> usize {
+        self.len()
+    }
+
+    fn put(&self, room: &mut Room<'_>) {
+        room.put_slice(self.as_bytes());
+    }
+}
+
+/// Bytes as they are.
+impl Piece for [u8] {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        room.put_slice(self);
+    }
+}
+
+/// A name at the left end of a column of `WIDTH` bytes; wider if it must be.
+pub(crate) struct Left<'a, const WIDTH: usize>(pub(crate) &'a str);
+
+impl<const WIDTH: usize> Piece for Left<'_, WIDTH> {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        self.0.len().saturating_add(WIDTH)
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        room.put_slice(self.0.as_bytes());
+        room.put_part([b' '; WIDTH], WIDTH.saturating_sub(self.0.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(piece: impl Piece) -> String {
+        let mut text = TextBuffer::new();
+        append!(&mut text, "<", piece, ">");
+        text.to_string()
+    }
+
+    #[test]
+    fn pieces_follow_one_another() {
+        let mut text = TextBuffer::from("a");
+        append!(text, "b", 17u32, &b"\xC3\xA9"[..], String::from("c"));
+        append!(&mut text, "d");
+        assert_eq!(text.to_string(), "ab17\u{E9}cd");
+        text.clear();
+        assert!(text.is_empty());
+        assert_eq!(text.as_bytes(), b"");
+    }
+
+    #[test]
+    fn it_grows_with_its_text() {
+        let (mut text, mut expected) = (TextBuffer::new(), String::new());
+        for number in 0..10_000u32 {
+            append!(text, number, " ");
+            expected.push_str(&format!("{number} "));
+        }
+        assert!(text.as_bytes() == expected.as_bytes());
+        let long = "x".repeat(100_000);
+        append!(text, long.as_str());
+        assert_eq!(text.len(), expected.len() + long.len());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_kept() {
+        let mut text = TextBuffer::new();
+        append!(text, &b"caf\xE9"[..]);
+        assert_eq!(text.as_bytes(), b"caf\xE9");
+        assert_eq!(text.to_string(), "caf\u{FFFD}");
+    }
+
+    #[test]
+    fn a_column_holds_names_of_any_length() {
+        for name in ["", "Heap", "Transaction", "ReplicationOrigin"] {
+            assert_eq!(text(Left::<11>(name)), format!("<{name:<11}>"));
+        }
+    }
+}
