@@ -39,9 +39,12 @@ impl<'a> RawRecord<'a> {
     ///
     /// # Errors
     /// If the headers inside of the record contradict each other.
+    #[inline]
     pub fn decode(&self) -> Result<Record<'a>, ReadError> {
-        Record::decode(self.bytes(), self.lsn, self.end, self.version, self.data_page_size)
-            .map_err(|cause| ReadError { lsn: self.lsn, kind: cause.into() })
+        match Record::decode(self.bytes(), self.lsn, self.end, self.version, self.data_page_size) {
+            Ok(record) => Ok(record),
+            Err(cause) => Err(ReadError { lsn: self.lsn, kind: cause.into() }),
+        }
     }
 
     /// Bytes of full-page images in it, by the headers of its blocks alone.

@@ -155,24 +155,6 @@ pub(crate) const TOPLEVEL_XID: u8 = 252;
 /// `XLR_MAX_BLOCK_ID`.
 pub(crate) const MAX_BLOCK_ID: u8 = 32;
 
-/// A block reference whose data and image are still to be cut out of the rest of the record.
-struct PendingBlock {
-    id: u8,
-    flags: BlockFlags,
-    relation: RelFileLocator,
-    fork: Fork,
-    number: BlockNumber,
-    data_len: u16,
-    image: Option<ImageHeader>,
-}
-
-struct ImageHeader {
-    length: u16,
-    hole_offset: u16,
-    hole_length: u16,
-    info: u8,
-}
-
 impl<'a> Record<'a> {
     /// Decodes the headers inside of a whole record. Its checksum is not looked at here.
     ///
@@ -180,9 +162,9 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     /// [`Malformed`] if the headers contradict each other or the length.
+    #[inline]
     pub fn decode(bytes: &'a [u8], lsn: Lsn, end: Lsn, version: Version, page_size: u32) -> Result<Self, Malformed> {
         let header = RecordHeader::parse(bytes)?;
-        let mut cursor = Cursor::new(bytes.get(RecordHeader::SIZE..).unwrap_or_default());
         let mut record = Self {
             lsn,
             end,
@@ -197,9 +179,15 @@ impl<'a> Record<'a> {
             main_data: &[],
             blocks: SmallVec::new(),
         };
+        // Where it will stay, for it is large.
+        record.decode_content(bytes, page_size)?;
+        Ok(record)
+    }
 
-        // First all headers, then the data in the same order; the main data's header is the last.
-        let mut pending: SmallVec<[PendingBlock; 3]> = SmallVec::new();
+    /// Decodes what is behind the fixed part: first all headers, then the data in the same order; the main data's
+    /// header is the last.
+    fn decode_content(&mut self, bytes: &'a [u8], page_size: u32) -> Result<(), Malformed> {
+        let mut cursor = Cursor::new(bytes.get(RecordHeader::SIZE..).unwrap_or_default());
         let mut main_data_len = 0usize;
         let mut data_total = 0usize;
         while cursor.rest().len() > data_total {
@@ -215,17 +203,20 @@ impl<'a> Record<'a> {
                     data_total = data_total.saturating_add(main_data_len);
                     break;
                 }
-                ORIGIN => record.origin = Some(OriginId::new(cursor.u16("record_origin")?)),
-                TOPLEVEL_XID => record.top_xid = Some(TransactionId::new(cursor.u32("toplevel_xid")?)),
+                ORIGIN => self.origin = Some(OriginId::new(cursor.u16("record_origin")?)),
+                TOPLEVEL_XID => self.top_xid = Some(TransactionId::new(cursor.u32("toplevel_xid")?)),
                 id if id <= Block::MAX_ID => {
-                    let previous = pending.last();
+                    let previous = self.blocks.last();
                     if previous.is_some_and(|previous| id <= previous.id) {
                         return Err(Malformed::Invalid { field: "block_id", value: u64::from(id) });
                     }
-                    let block = PendingBlock::parse(&mut cursor, id, previous, version, page_size)?;
-                    let image_len = block.image.as_ref().map_or(0, |image| usize::from(image.length));
-                    data_total = data_total.saturating_add(usize::from(block.data_len)).saturating_add(image_len);
-                    pending.push(block);
+                    let header = BlockHeader::parse(&mut cursor, id, previous, self.version, page_size)?;
+                    data_total = data_total.saturating_add(header.data_len()).saturating_add(header.image_len());
+                    match header.with_placeholders(bytes, self.version) {
+                        Some(block) => self.blocks.push(block),
+                        // More than the whole record: what is wrong is told below.
+                        None => break,
+                    }
                 }
                 id => return Err(Malformed::Invalid { field: "block_id", value: u64::from(id) }),
             }
@@ -234,11 +225,14 @@ impl<'a> Record<'a> {
             let available = cursor.rest().len();
             return Err(Malformed::Truncated { field: "xl_tot_len", wanted: data_total, available });
         }
-        for block in pending {
-            record.blocks.push(block.fill(&mut cursor, version)?);
+        for block in &mut self.blocks {
+            if let Some(image) = &mut block.image {
+                image.bytes = cursor.take("block image", image.bytes.len())?;
+            }
+            block.data = cursor.take("block data", block.data.len())?;
         }
-        record.main_data = cursor.take("main data", main_data_len)?;
-        Ok(record)
+        self.main_data = cursor.take("main data", main_data_len)?;
+        Ok(())
     }
 
     /// The block reference of this id.
@@ -267,11 +261,31 @@ impl<'a> Record<'a> {
     }
 }
 
-impl PendingBlock {
+/// A block's header (`XLogRecordBlockHeader` and what follows it). Data and image come behind all headers.
+struct BlockHeader {
+    id: u8,
+    flags: BlockFlags,
+    relation: RelFileLocator,
+    fork: Fork,
+    number: BlockNumber,
+    data_len: u16,
+    image: Option<ImageHeader>,
+}
+
+/// `XLogRecordBlockImageHeader`, and `XLogRecordBlockCompressHeader` where it follows.
+struct ImageHeader {
+    length: u16,
+    hole_offset: u16,
+    hole_length: u16,
+    info: u8,
+}
+
+impl BlockHeader {
+    #[inline]
     fn parse(
         cursor: &mut Cursor<'_>,
         id: u8,
-        previous: Option<&Self>,
+        previous: Option<&Block<'_>>,
         version: Version,
         page_size: u32,
     ) -> Result<Self, Malformed> {
@@ -298,17 +312,28 @@ impl PendingBlock {
         Ok(Self { id, flags, relation, fork: Fork::new(fork_flags & 0x0F), number, data_len, image })
     }
 
-    fn fill<'a>(self, cursor: &mut Cursor<'a>, version: Version) -> Result<Block<'a>, Malformed> {
-        let image = match self.image {
+    fn data_len(&self) -> usize {
+        usize::from(self.data_len)
+    }
+
+    fn image_len(&self) -> usize {
+        self.image.as_ref().map_or(0, |image| usize::from(image.length))
+    }
+
+    /// The block, its data and image as long as they will be, but taken from the beginning of the record: where they
+    /// are is known behind the last header. `None` if the record is not that long.
+    #[inline]
+    fn with_placeholders<'a>(&self, bytes: &'a [u8], version: Version) -> Option<Block<'a>> {
+        let image = match &self.image {
             None => None,
-            Some(header) => {
-                let bytes = cursor.take("block image", usize::from(header.length))?;
-                Some(Image::new(bytes, header.hole_offset, header.hole_length, header.info, version))
+            Some(image) => {
+                let stored = bytes.get(..usize::from(image.length))?;
+                Some(Image::new(stored, image.hole_offset, image.hole_length, image.info, version))
             }
         };
-        let data = cursor.take("block data", usize::from(self.data_len))?;
-        let Self { id, flags, relation, fork, number, .. } = self;
-        Ok(Block { id, flags, relation, fork, number, data, image })
+        let data = bytes.get(..self.data_len())?;
+        let Self { id, flags, relation, fork, number, .. } = *self;
+        Some(Block { id, flags, relation, fork, number, data, image })
     }
 }
 
