@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::text::{Piece, Room, eight_digits};
+use crate::text::{Piece, Room, three_digits};
 
 /// Microseconds since 2000-01-01 00:00:00 UTC (`TimestampTz`).
 ///
@@ -56,17 +56,15 @@ impl Piece for Timestamp {
         let second_of_day = seconds.rem_euclid(86_400);
         let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
 
-        // Numbers of two digits side by side, such as 20261121.
-        let side_by_side = |[first, second, third]: [i64; 3]| {
-            let number = first.saturating_mul(100).saturating_add(second).saturating_mul(100).saturating_add(third);
-            eight_digits(u32::try_from(number).unwrap_or_default())
-        };
-        let [y0, y1, y2, y3, m0, m1, d0, d1] = side_by_side([year.rem_euclid(10_000), month, day]);
-        let [_, _, h0, h1, i0, i1, s0, s1] = side_by_side([hour, minute, second]);
-        let [_, _, f0, f1, f2, f3, f4, f5] =
-            eight_digits(u32::try_from(self.0.rem_euclid(1_000_000)).unwrap_or_default());
+        let [[_, m0, m1], [_, d0, d1]] = [month, day].map(three_digits);
+        let [[_, h0, h1], [_, i0, i1], [_, s0, s1]] = [hour, minute, second].map(three_digits);
+        let microseconds = self.0.rem_euclid(1_000_000);
+        let [[f0, f1, f2], [f3, f4, f5]] = [microseconds / 1000, microseconds].map(three_digits);
         match year {
-            0..=9999 => room.put_chunk([y0, y1, y2, y3]),
+            0..=9999 => {
+                let ([_, _, y0], [y1, y2, y3]) = (three_digits(year / 1000), three_digits(year));
+                room.put_chunk([y0, y1, y2, y3]);
+            }
             distant => format!("{distant:04}").put(room),
         }
         room.put_chunk([b'-', m0, m1, b'-', d0, d1, b' ', h0, h1, b':', i0, i1, b':', s0, s1, b'.']);
@@ -77,7 +75,8 @@ impl Piece for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = [0; 64];
-        formatter.write_str(&String::from_utf8_lossy(Room::fill(&mut bytes, *self)))
+        let length = Room::fill(&mut bytes, *self);
+        formatter.write_str(&String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()))
     }
 }
 

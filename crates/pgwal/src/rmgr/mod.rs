@@ -145,11 +145,15 @@ impl fmt::Display for RmgrId {
 }
 
 /// Reads main data through `parse` and says in the error which record it was.
+#[inline(always)]
 fn parse_main<'a, T>(
     record: &Record<'a>,
     parse: impl FnOnce(&mut Cursor<'a>) -> Result<T, Malformed>,
 ) -> Result<T, RecordError> {
-    parse(&mut Cursor::new(record.main_data)).map_err(|cause| record.error(cause))
+    match parse(&mut Cursor::new(record.main_data)) {
+        Ok(parsed) => Ok(parsed),
+        Err(cause) => Err(record.error(cause)),
+    }
 }
 
 /// A file of a relation: three numbers.

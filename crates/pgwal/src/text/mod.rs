@@ -9,7 +9,7 @@ mod ids;
 mod number;
 
 pub(crate) use ids::PaddedLsn;
-pub(crate) use number::{Hex, Hex2, Hex8, LowerHex, Right, eight_digits};
+pub(crate) use number::{Hex, Hex2, Hex8, LowerHex, Right, three_digits};
 
 use std::fmt;
 use std::io;
@@ -74,21 +74,19 @@ impl TextBuffer {
     /// Appends a piece, or a tuple of them as [`append!`] makes it.
     #[inline(always)]
     pub(crate) fn append(&mut self, piece: impl Piece) {
-        let wanted = self.length.saturating_add(piece.room());
-        if wanted > self.bytes.len() {
+        let wanted = piece.room();
+        if wanted > self.bytes.len().wrapping_sub(self.length) {
             self.grow(wanted);
         }
-        let mut room = Room(self.bytes.get_mut(self.length..).unwrap_or_default());
-        piece.put(&mut room);
-        let left = room.0.len();
-        self.length = self.bytes.len().saturating_sub(left);
+        let room = self.bytes.get_mut(self.length..).unwrap_or_default();
+        self.length = self.length.wrapping_add(Room::fill(room, piece));
     }
 
     #[cold]
     #[inline(never)]
     fn grow(&mut self, wanted: usize) {
-        let size = wanted.max(self.bytes.len().saturating_mul(2)).max(512);
-        self.bytes.resize(size, 0);
+        let size = self.length.saturating_add(wanted).max(self.bytes.len().saturating_mul(2));
+        self.bytes.resize(size.max(512), 0);
     }
 }
 
@@ -132,50 +130,52 @@ pub(crate) trait Piece {
 }
 
 /// Where pieces store their bytes: there is room for as many as they said.
-pub(crate) struct Room<'a>(&'a mut [u8]);
+pub(crate) struct Room<'a> {
+    bytes: &'a mut [u8],
+    /// Bytes stored so far. Not `usize`, so that the end of what is stored next never overflows one.
+    length: u32,
+}
 
 impl<'a> Room<'a> {
-    /// Stores `piece` at the beginning of `bytes`, and gives what was stored.
-    pub(crate) fn fill(bytes: &'a mut [u8], piece: impl Piece) -> &'a [u8] {
-        let mut room = Room(&mut *bytes);
+    /// Stores `piece` at the beginning of `bytes`, and says how many bytes it has.
+    #[inline(always)]
+    pub(crate) fn fill(bytes: &'a mut [u8], piece: impl Piece) -> usize {
+        let mut room = Room { bytes, length: 0 };
         piece.put(&mut room);
-        let left = room.0.len();
-        let length = bytes.len().saturating_sub(left);
-        bytes.get(..length).unwrap_or_default()
+        room.length as usize
     }
 
     /// Stores a chunk, all of which counts.
     #[inline(always)]
     pub(crate) fn put_chunk<const SIZE: usize>(&mut self, chunk: [u8; SIZE]) {
-        match std::mem::take(&mut self.0).split_first_chunk_mut::<SIZE>() {
-            Some((place, rest)) => {
-                *place = chunk;
-                self.0 = rest;
-            }
-            None => debug_assert!(false, "a piece stores more than it said"),
-        }
+        self.put_part(chunk, SIZE as u8);
     }
 
     /// Stores a chunk, of which only the first `used` bytes count: the next piece goes over the rest of it.
     #[inline(always)]
-    pub(crate) fn put_part<const SIZE: usize>(&mut self, chunk: [u8; SIZE], used: usize) {
-        match self.0.first_chunk_mut::<SIZE>() {
+    pub(crate) fn put_part<const SIZE: usize>(&mut self, chunk: [u8; SIZE], used: u8) {
+        match self.next(SIZE).and_then(|place| place.first_chunk_mut()) {
             Some(place) => *place = chunk,
             None => debug_assert!(false, "a piece stores more than it said"),
         }
-        self.0 = std::mem::take(&mut self.0).get_mut(used..).unwrap_or_default();
+        self.length = self.length.wrapping_add(used.into());
     }
 
     /// Stores bytes, all of which count.
     #[inline(always)]
     pub(crate) fn put_slice(&mut self, bytes: &[u8]) {
-        match std::mem::take(&mut self.0).split_at_mut_checked(bytes.len()) {
-            Some((place, rest)) => {
-                copy(place, bytes);
-                self.0 = rest;
-            }
+        match self.next(bytes.len()) {
+            Some(place) => copy(place, bytes),
             None => debug_assert!(false, "a piece stores more than it said"),
         }
+        // A piece of 4 GB there is not: a record has at most one.
+        self.length = self.length.wrapping_add(bytes.len() as u32);
+    }
+
+    #[inline(always)]
+    fn next(&mut self, size: usize) -> Option<&mut [u8]> {
+        let beginning = self.length as usize;
+        self.bytes.get_mut(beginning..beginning.wrapping_add(size))
     }
 }
 
@@ -286,7 +286,7 @@ impl<const WIDTH: usize> Piece for Left<'_, WIDTH> {
     #[inline(always)]
     fn put(&self, room: &mut Room<'_>) {
         room.put_slice(self.0.as_bytes());
-        room.put_part([b' '; WIDTH], WIDTH.saturating_sub(self.0.len()));
+        room.put_part([b' '; WIDTH], WIDTH.saturating_sub(self.0.len()) as u8);
     }
 }
 

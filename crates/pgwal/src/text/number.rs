@@ -1,90 +1,104 @@
-//! Numbers, eight digits at a time: each digit is a byte of one machine word.
+//! Numbers: decimal ones by groups of three digits, hexadecimal ones by eight digits at once.
 
 use super::{Piece, Room};
 
-/// 10^8: a smaller number has at most eight digits.
-const EIGHT_DIGITS: u64 = 100_000_000;
-/// `'0'` in each byte.
-const ZEROES: u64 = 0x3030_3030_3030_3030;
-/// The lowest bit of each byte.
-const ONES: u64 = 0x0101_0101_0101_0101;
+/// Three decimal digits as characters, the first in the lowest byte, with blanks instead of leading zeroes. The highest
+/// byte says how many bits the blanks have.
+#[derive(Clone, Copy)]
+struct Group(u32);
 
-/// Decimal digits of a number below 10^8, as values, the highest in the lowest byte.
-#[inline(always)]
-const fn decimal_digits(number: u32) -> u64 {
-    // Halves of four digits, then quarters of two, then digits: the quotient stays where the number was, and the
-    // remainder comes behind it. The divisions are multiplications by 1/100 and 1/10, exact for what is divided.
-    let number = number as u64;
-    let halves = (number / 10_000) | (number % 10_000) << 32;
-    let hundreds = (halves.wrapping_mul(5243) >> 19) & 0x0000_007F_0000_007F;
-    let quarters = hundreds | halves.wrapping_sub(hundreds.wrapping_mul(100)) << 16;
-    let tens = (quarters.wrapping_mul(103) >> 10) & 0x000F_000F_000F_000F;
-    tens | quarters.wrapping_sub(tens.wrapping_mul(10)) << 8
+/// The groups of 0 to 999.
+static GROUPS: [Group; 1000] = {
+    let mut groups = [Group(0); 1000];
+    let mut number = 0;
+    while number < 1000 {
+        let [first, second, third] = [number / 100, number / 10 % 10, number % 10];
+        let zeroes = u32::from_le_bytes([b'0' + first as u8, b'0' + second as u8, b'0' + third as u8, 0]);
+        groups[number] = Group(match number {
+            0..10 => zeroes ^ 0x1000_1010,
+            10..100 => zeroes ^ 0x0800_0010,
+            _ => zeroes,
+        });
+        number += 1;
+    }
+    groups
+};
+
+impl Group {
+    /// The lowest three digits of a number.
+    #[inline(always)]
+    fn of(number: u64) -> Self {
+        GROUPS.get((number % 1000) as usize).copied().unwrap_or(Self(0))
+    }
+
+    /// With blanks.
+    #[inline(always)]
+    const fn with_blanks(self) -> [u8; 3] {
+        let [first, second, third, _] = self.0.to_le_bytes();
+        [first, second, third]
+    }
+
+    /// With leading zeroes: they and blanks differ by one bit.
+    #[inline(always)]
+    const fn with_zeroes(self) -> [u8; 3] {
+        Self(self.0 | 0x10_1010).with_blanks()
+    }
+
+    /// Stores it without blanks.
+    #[inline(always)]
+    fn put(self, room: &mut Room<'_>) {
+        let blanks = self.0 >> 24;
+        room.put_part(self.0.wrapping_shr(blanks).to_le_bytes(), 3u8.wrapping_sub((blanks / 8) as u8));
+    }
 }
 
-/// Hexadecimal digits, as values, the highest in the lowest byte.
+/// The lowest three digits of a number.
 #[inline(always)]
-const fn hexadecimal_digits(number: u32) -> u64 {
-    let bytes = number.swap_bytes() as u64;
-    let pairs = (bytes | bytes << 16) & 0x0000_FFFF_0000_FFFF;
-    let singles = (pairs | pairs << 8) & 0x00FF_00FF_00FF_00FF;
-    (singles >> 4 & 0x000F_000F_000F_000F) | (singles & 0x000F_000F_000F_000F) << 8
-}
-
-/// Turns values up to 15 into characters. `gap` lies between the characters `9` and `A`.
-#[inline(always)]
-const fn hexadecimal_characters(digits: u64, gap: u64) -> u64 {
-    let letters = digits.wrapping_add(ONES.wrapping_mul(6)) >> 4 & ONES;
-    digits.wrapping_add(ZEROES).wrapping_add(letters.wrapping_mul(gap))
-}
-
-/// Bits of leading zeroes, in whole digits; the last digit is none.
-#[inline(always)]
-const fn leading_zeroes(digits: u64) -> u32 {
-    (digits | 1 << 56).trailing_zeros() & !7
-}
-
-/// Stores digits without leading zeroes. `characters` are those of `digits`.
-#[inline(always)]
-fn put_significant(digits: u64, characters: u64, room: &mut Room<'_>) {
-    let zeroes = leading_zeroes(digits);
-    room.put_part((characters >> zeroes).to_le_bytes(), 8usize.wrapping_sub(zeroes as usize / 8));
-}
-
-/// The eight digits of a number below 10^8; of a greater one the lower digits.
-#[inline(always)]
-pub(crate) const fn eight_digits(number: u32) -> [u8; 8] {
-    (decimal_digits(number % EIGHT_DIGITS as u32) | ZEROES).to_le_bytes()
-}
-
-/// The lower eight digits, and what is above them.
-#[inline(always)]
-#[allow(clippy::cast_possible_truncation)] // A remainder below 10^8 fits.
-const fn split(number: u64) -> (u64, u32) {
-    (number / EIGHT_DIGITS, (number % EIGHT_DIGITS) as u32)
+pub(crate) fn three_digits(number: i64) -> [u8; 3] {
+    Group::of(number.unsigned_abs()).with_zeroes()
 }
 
 #[inline(always)]
 fn put_decimal(number: u64, room: &mut Room<'_>) {
-    if number < EIGHT_DIGITS {
-        let digits = decimal_digits(split(number).1);
-        put_significant(digits, digits | ZEROES, room);
-    } else {
-        put_long_decimal(number, room);
+    match number {
+        0..1000 => Group::of(number).put(room),
+        1000..1_000_000 => {
+            Group::of(number / 1000).put(room);
+            room.put_chunk(Group::of(number).with_zeroes());
+        }
+        _ => {
+            // Its memory is its own, or else the room of all pieces could not be kept in registers.
+            let (digits, length) = long_decimal(number);
+            room.put_part(digits, length);
+        }
     }
 }
 
-#[cold]
-fn put_long_decimal(number: u64, room: &mut Room<'_>) {
-    let (upper, lower) = split(number);
-    let (highest, middle) = split(upper);
-    if highest > 0 {
-        put_decimal(highest, room);
-        room.put_chunk(eight_digits(middle));
-    } else {
-        put_decimal(u64::from(middle), room);
+/// The digits of a number, and how many there are.
+#[inline(never)]
+fn long_decimal(number: u64) -> ([u8; 21], u8) {
+    let mut digits = [0; 21];
+    let length = Room::fill(&mut digits, Groups(number));
+    (digits, length as u8)
+}
+
+/// Any number of groups: all but the first have all their digits.
+struct Groups(u64);
+
+impl Piece for Groups {
+    fn room(&self) -> usize {
+        21
     }
-    room.put_chunk(eight_digits(lower));
+
+    fn put(&self, room: &mut Room<'_>) {
+        match self.0 {
+            0..1000 => Group::of(self.0).put(room),
+            number => {
+                Self(number / 1000).put(room);
+                room.put_chunk(Group::of(number).with_zeroes());
+            }
+        }
+    }
 }
 
 macro_rules! unsigned {
@@ -92,7 +106,7 @@ macro_rules! unsigned {
         impl Piece for $number {
             #[inline(always)]
             fn room(&self) -> usize {
-                24
+                22
             }
 
             #[inline(always)]
@@ -108,7 +122,7 @@ macro_rules! signed {
         impl Piece for $number {
             #[inline(always)]
             fn room(&self) -> usize {
-                25
+                23
             }
 
             #[inline(always)]
@@ -136,27 +150,52 @@ impl<const WIDTH: usize> Piece for Right<WIDTH> {
 
     #[inline(always)]
     fn put(&self, room: &mut Room<'_>) {
-        if WIDTH == 6 && self.0 < 1_000_000 {
-            let [_, _, column @ ..] = right_aligned(self.0);
-            room.put_chunk(column);
-        } else if WIDTH == 10 && u64::from(self.0) < EIGHT_DIGITS {
-            room.put_chunk([b' '; 2]);
-            room.put_chunk(right_aligned(self.0));
-        } else {
-            let length = self.0.checked_ilog10().map_or(1, |exponent| exponent.saturating_add(1)) as usize;
-            room.put_part([b' '; WIDTH], WIDTH.saturating_sub(length));
-            self.0.put(room);
+        let number = u64::from(self.0);
+        match number {
+            0..1000 if WIDTH >= 3 => {
+                room.put_part([b' '; WIDTH], WIDTH.saturating_sub(3) as u8);
+                room.put_chunk(Group::of(number).with_blanks());
+            }
+            1000..1_000_000 if WIDTH >= 6 => {
+                room.put_part([b' '; WIDTH], WIDTH.saturating_sub(6) as u8);
+                room.put_chunk(Group::of(number / 1000).with_blanks());
+                room.put_chunk(Group::of(number).with_zeroes());
+            }
+            _ => {
+                let length = self.0.checked_ilog10().map_or(1, |exponent| exponent.saturating_add(1)) as usize;
+                room.put_part([b' '; WIDTH], WIDTH.saturating_sub(length) as u8);
+                self.0.put(room);
+            }
         }
     }
 }
 
-/// A number below 10^8 at the right end of a column of eight bytes.
+/// The lowest bit of each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// Hexadecimal digits, as values, the highest in the lowest byte.
 #[inline(always)]
-const fn right_aligned(number: u32) -> [u8; 8] {
-    let digits = decimal_digits(number);
-    // A zero and a blank differ by one bit.
-    let before = (1u64 << leading_zeroes(digits)).wrapping_sub(1) & (ONES << 4);
-    ((digits | ZEROES) ^ before).to_le_bytes()
+const fn hexadecimal_digits(number: u32) -> u64 {
+    let bytes = number.swap_bytes() as u64;
+    let pairs = (bytes | bytes << 16) & 0x0000_FFFF_0000_FFFF;
+    let singles = (pairs | pairs << 8) & 0x00FF_00FF_00FF_00FF;
+    (singles >> 4 & 0x000F_000F_000F_000F) | (singles & 0x000F_000F_000F_000F) << 8
+}
+
+/// Turns values up to 15 into characters. `gap` lies between the characters `9` and `A`.
+#[inline(always)]
+const fn hexadecimal_characters(digits: u64, gap: u64) -> u64 {
+    let letters = digits.wrapping_add(ONES.wrapping_mul(6)) >> 4 & ONES;
+    digits.wrapping_add(ONES.wrapping_mul(b'0' as u64)).wrapping_add(letters.wrapping_mul(gap))
+}
+
+/// Stores hexadecimal digits without leading zeroes.
+#[inline(always)]
+fn put_significant(digits: u64, gap: u64, room: &mut Room<'_>) {
+    // In bits; the last digit is none of them.
+    let zeroes = (digits | 1 << 56).trailing_zeros() & !7;
+    let characters = hexadecimal_characters(digits, gap) >> zeroes;
+    room.put_part(characters.to_le_bytes(), 8u8.wrapping_sub((zeroes / 8) as u8));
 }
 
 /// A number as C's `%X`.
@@ -174,8 +213,7 @@ impl Piece for Hex {
         if let [digit @ 0..10, 0, 0, 0] = self.0.to_le_bytes() {
             return room.put_chunk([b'0' | digit]);
         }
-        let digits = hexadecimal_digits(self.0);
-        put_significant(digits, hexadecimal_characters(digits, 7), room);
+        put_significant(hexadecimal_digits(self.0), 7, room);
     }
 }
 
@@ -188,8 +226,7 @@ impl Piece for LowerHex {
     }
 
     fn put(&self, room: &mut Room<'_>) {
-        let digits = hexadecimal_digits(u32::from(self.0));
-        put_significant(digits, hexadecimal_characters(digits, 39), room);
+        put_significant(hexadecimal_digits(u32::from(self.0)), 39, room);
     }
 }
 
@@ -231,7 +268,8 @@ mod tests {
 
     fn text(piece: impl Piece) -> String {
         let mut bytes = vec![b'#'; piece.room()];
-        String::from_utf8(Room::fill(&mut bytes, piece).to_vec()).unwrap()
+        let length = Room::fill(&mut bytes, piece);
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
     }
 
     #[test]
@@ -272,8 +310,8 @@ mod tests {
             prop_assert_eq!(text(Hex(short)), format!("{short:X}"));
             prop_assert_eq!(text(Hex8(short)), format!("{short:08X}"));
             prop_assert_eq!(text(Right::<10>(short)), format!("{short:>10}"));
-            let eight = short % 100_000_000;
-            prop_assert_eq!(eight_digits(eight).to_vec(), format!("{eight:08}").into_bytes());
+            let three = short % 1000;
+            prop_assert_eq!(three_digits(three.into()).to_vec(), format!("{three:03}").into_bytes());
         }
     }
 }
