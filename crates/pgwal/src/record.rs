@@ -164,8 +164,16 @@ impl<'a> Record<'a> {
     /// [`Malformed`] if the headers contradict each other or the length.
     #[inline]
     pub fn decode(bytes: &'a [u8], lsn: Lsn, end: Lsn, version: Version, page_size: u32) -> Result<Self, Malformed> {
-        let header = RecordHeader::parse(bytes)?;
-        let mut record = Self {
+        let mut record = Self::undecoded(&RecordHeader::parse(bytes)?, lsn, end, version);
+        // Where it will stay, for it is large.
+        record.decode_content(bytes, page_size)?;
+        Ok(record)
+    }
+
+    /// What the fixed part tells.
+    #[inline]
+    pub(crate) fn undecoded(header: &RecordHeader, lsn: Lsn, end: Lsn, version: Version) -> Self {
+        Self {
             lsn,
             end,
             prev: header.prev,
@@ -178,15 +186,12 @@ impl<'a> Record<'a> {
             version,
             main_data: &[],
             blocks: SmallVec::new(),
-        };
-        // Where it will stay, for it is large.
-        record.decode_content(bytes, page_size)?;
-        Ok(record)
+        }
     }
 
     /// Decodes what is behind the fixed part: first all headers, then the data in the same order; the main data's
     /// header is the last.
-    fn decode_content(&mut self, bytes: &'a [u8], page_size: u32) -> Result<(), Malformed> {
+    pub(crate) fn decode_content(&mut self, bytes: &'a [u8], page_size: u32) -> Result<(), Malformed> {
         let mut cursor = Cursor::new(bytes.get(RecordHeader::SIZE..).unwrap_or_default());
         let mut main_data_len = 0usize;
         let mut data_total = 0usize;

@@ -1,7 +1,7 @@
 //! `walker dump`: one line for each record, as `pg_waldump` prints it.
 
-use anyhow::Result;
-use pgwal::{Record, TextBuffer};
+use anyhow::{Error, Result};
+use pgwal::{RawRecord, ReadError, TextBuffer};
 
 use crate::arguments::{DumpArguments, RecordFormat};
 use crate::output::Output;
@@ -30,8 +30,7 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
         if !selection.takes(&record).map_err(content)? {
             continue;
         }
-        let record = record.decode().map_err(content)?;
-        writer.line(&record, output.text()?)?;
+        writer.line(&record, output.text()?, content)?;
         if selection.is_full() {
             return Ok(output.finish()?);
         }
@@ -61,15 +60,14 @@ impl RecordWriter {
         Ok(())
     }
 
-    /// The record.
-    fn line(&self, record: &Record<'_>, text: &mut TextBuffer) -> Result<()> {
+    /// The record. `content` explains what is wrong inside of it.
+    fn line(&self, record: &RawRecord<'_>, text: &mut TextBuffer, content: impl Fn(ReadError) -> Error) -> Result<()> {
         match self.format {
-            _ if self.quiet => {}
-            RecordFormat::Text if self.details => record.append_line_and_blocks(text),
-            RecordFormat::Text => record.append_line(text),
-            RecordFormat::Json => RecordRow::new(record).write_json(text)?,
-            RecordFormat::Csv => RecordRow::new(record).write_csv(text)?,
+            _ if self.quiet => record.decode().map(|_| ()).map_err(content),
+            RecordFormat::Text if self.details => record.append_line_and_blocks(text).map_err(content),
+            RecordFormat::Text => record.append_line(text).map_err(content),
+            RecordFormat::Json => RecordRow::new(&record.decode().map_err(content)?).write_json(text),
+            RecordFormat::Csv => RecordRow::new(&record.decode().map_err(content)?).write_csv(text),
         }
-        Ok(())
     }
 }

@@ -100,6 +100,9 @@ fn describe_info_bits(label: &str, bits: InfoBits, text: &mut TextBuffer) {
 }
 
 /// Source: `out_infobits`, before 16.
+#[inline]
 fn describe_bare_info_bits(bits: InfoBits, text: &mut TextBuffer) {
-    names(bits).for_each(|name| append!(text, name, " "))
+    if !bits.is_empty() {
+        names(bits).for_each(|name| append!(text, name, " "));
+    }
 }

@@ -26,6 +26,7 @@ mod standby;
 mod tablespace;
 #[cfg(test)]
 mod tests;
+mod title;
 mod xact;
 mod xlog;
 

@@ -1,4 +1,4 @@
-//! Numbers: decimal ones by groups of three digits, hexadecimal ones by eight digits at once.
+//! Numbers: decimal ones by groups of three digits, hexadecimal ones by bytes, both out of tables.
 
 use super::{Piece, Room};
 
@@ -8,6 +8,7 @@ use super::{Piece, Room};
 struct Group(u32);
 
 /// The groups of 0 to 999.
+#[allow(clippy::indexing_slicing)] // At compile time.
 static GROUPS: [Group; 1000] = {
     let mut groups = [Group(0); 1000];
     let mut number = 0;
@@ -170,32 +171,60 @@ impl<const WIDTH: usize> Piece for Right<WIDTH> {
     }
 }
 
-/// The lowest bit of each byte.
-const ONES: u64 = 0x0101_0101_0101_0101;
+/// The two hexadecimal digits of each byte.
+#[allow(clippy::indexing_slicing)] // At compile time.
+static BYTES: [[u8; 2]; 256] = {
+    let digits = *b"0123456789ABCDEF";
+    let mut bytes = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        bytes[byte] = [digits[byte / 16], digits[byte % 16]];
+        byte += 1;
+    }
+    bytes
+};
 
-/// Hexadecimal digits, as values, the highest in the lowest byte.
 #[inline(always)]
-const fn hexadecimal_digits(number: u32) -> u64 {
-    let bytes = number.swap_bytes() as u64;
-    let pairs = (bytes | bytes << 16) & 0x0000_FFFF_0000_FFFF;
-    let singles = (pairs | pairs << 8) & 0x00FF_00FF_00FF_00FF;
-    (singles >> 4 & 0x000F_000F_000F_000F) | (singles & 0x000F_000F_000F_000F) << 8
+fn two_digits(byte: u8) -> [u8; 2] {
+    BYTES.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
-/// Turns values up to 15 into characters. `gap` lies between the characters `9` and `A`.
-#[inline(always)]
-const fn hexadecimal_characters(digits: u64, gap: u64) -> u64 {
-    let letters = digits.wrapping_add(ONES.wrapping_mul(6)) >> 4 & ONES;
-    digits.wrapping_add(ONES.wrapping_mul(b'0' as u64)).wrapping_add(letters.wrapping_mul(gap))
+/// A byte as C's `%02X`.
+pub(crate) struct Hex2(pub(crate) u8);
+
+impl Piece for Hex2 {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        2
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        room.put_chunk(two_digits(self.0));
+    }
 }
 
-/// Stores hexadecimal digits without leading zeroes.
-#[inline(always)]
-fn put_significant(digits: u64, gap: u64, room: &mut Room<'_>) {
-    // In bits; the last digit is none of them.
-    let zeroes = (digits | 1 << 56).trailing_zeros() & !7;
-    let characters = hexadecimal_characters(digits, gap) >> zeroes;
-    room.put_part(characters.to_le_bytes(), 8u8.wrapping_sub((zeroes / 8) as u8));
+/// A number as C's `%08X`.
+pub(crate) struct Hex8(pub(crate) u32);
+
+impl Hex8 {
+    #[inline(always)]
+    fn characters(&self) -> [u8; 8] {
+        let [[a, b], [c, d], [e, f], [g, h]] = self.0.to_be_bytes().map(two_digits);
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
+impl Piece for Hex8 {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        8
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        room.put_chunk(self.characters());
+    }
 }
 
 /// A number as C's `%X`.
@@ -213,7 +242,9 @@ impl Piece for Hex {
         if let [digit @ 0..10, 0, 0, 0] = self.0.to_le_bytes() {
             return room.put_chunk([b'0' | digit]);
         }
-        put_significant(hexadecimal_digits(self.0), 7, room);
+        let zeroes = (self.0 | 1).leading_zeros() / 4;
+        let digits = u64::from_le_bytes(Hex8(self.0).characters()) >> zeroes.wrapping_mul(8);
+        room.put_part(digits.to_le_bytes(), 8u8.wrapping_sub(zeroes as u8));
     }
 }
 
@@ -222,42 +253,15 @@ pub(crate) struct LowerHex(pub(crate) u8);
 
 impl Piece for LowerHex {
     fn room(&self) -> usize {
-        8
-    }
-
-    fn put(&self, room: &mut Room<'_>) {
-        put_significant(hexadecimal_digits(u32::from(self.0)), 39, room);
-    }
-}
-
-/// A byte as C's `%02X`.
-pub(crate) struct Hex2(pub(crate) u8);
-
-impl Piece for Hex2 {
-    #[inline(always)]
-    fn room(&self) -> usize {
         2
     }
 
-    #[inline(always)]
     fn put(&self, room: &mut Room<'_>) {
-        let [.., upper, lower] = hexadecimal_characters(hexadecimal_digits(u32::from(self.0)), 7).to_le_bytes();
-        room.put_chunk([upper, lower]);
-    }
-}
-
-/// A number as C's `%08X`.
-pub(crate) struct Hex8(pub(crate) u32);
-
-impl Piece for Hex8 {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        8
-    }
-
-    #[inline(always)]
-    fn put(&self, room: &mut Room<'_>) {
-        room.put_chunk(hexadecimal_characters(hexadecimal_digits(self.0), 7).to_le_bytes());
+        let [first, second] = two_digits(self.0).map(|digit| digit.to_ascii_lowercase());
+        match self.0 {
+            0..16 => room.put_chunk([second]),
+            _ => room.put_chunk([first, second]),
+        }
     }
 }
 
