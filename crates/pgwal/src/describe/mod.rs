@@ -95,34 +95,58 @@ impl Record<'_> {
     pub fn append_description(&self, text: &mut TextBuffer) -> Result<(), RecordError> {
         let version = self.version;
         match self.rmgr {
-            RmgrId::XLOG => xlog::describe(&rmgr::xlog::Xlog::parse(self)?, text),
-            RmgrId::TRANSACTION => xact::describe(self, &rmgr::xact::Xact::parse(self)?, text),
-            RmgrId::STORAGE => smgr::describe(self, &rmgr::smgr::Smgr::parse(self)?, text),
-            RmgrId::CLOG => clog::describe(&rmgr::clog::Clog::parse(self)?, text),
-            RmgrId::DATABASE => dbase::describe(&rmgr::dbase::Dbase::parse(self)?, text),
-            RmgrId::TABLESPACE => tablespace::describe(&rmgr::tablespace::Tablespace::parse(self)?, text),
-            RmgrId::MULTI_XACT => multixact::describe(&rmgr::multixact::MultiXact::parse(self)?, text),
-            RmgrId::REL_MAP => relmap::describe(&rmgr::relmap::RelMap::parse(self)?, text),
-            RmgrId::STANDBY => standby::describe(&rmgr::standby::Standby::parse(self)?, version, text),
-            RmgrId::HEAP2 => heap2::describe(self, &rmgr::heap2::Heap2::parse(self)?, text),
-            RmgrId::HEAP => heap::describe(&rmgr::heap::Heap::parse(self)?, version, text),
-            RmgrId::BTREE => btree::describe(&rmgr::btree::Btree::parse(self)?, version, text),
-            RmgrId::HASH => hash::describe(&rmgr::hash::Hash::parse(self)?, version, text),
-            RmgrId::GIN => gin::describe(&rmgr::gin::Gin::parse(self)?, text),
-            RmgrId::GIST => gist::describe(&rmgr::gist::Gist::parse(self)?, version, text),
-            RmgrId::SEQUENCE => sequence::describe(&rmgr::sequence::Sequence::parse(self)?, text),
-            RmgrId::SP_GIST => spgist::describe(&rmgr::spgist::SpGist::parse(self)?, version, text),
-            RmgrId::BRIN => brin::describe(&rmgr::brin::Brin::parse(self)?, text),
-            RmgrId::COMMIT_TS => commit_ts::describe(&rmgr::commit_ts::CommitTs::parse(self)?, text),
-            RmgrId::REPLICATION_ORIGIN => {
-                replication_origin::describe(&rmgr::replication_origin::ReplicationOrigin::parse(self)?, text)
+            RmgrId::XLOG => tell(&rmgr::xlog::Xlog::parse(self), |parsed| xlog::describe(parsed, text)),
+            RmgrId::TRANSACTION => tell(&rmgr::xact::Xact::parse(self), |parsed| xact::describe(self, parsed, text)),
+            RmgrId::STORAGE => tell(&rmgr::smgr::Smgr::parse(self), |parsed| smgr::describe(self, parsed, text)),
+            RmgrId::CLOG => tell(&rmgr::clog::Clog::parse(self), |parsed| clog::describe(parsed, text)),
+            RmgrId::DATABASE => tell(&rmgr::dbase::Dbase::parse(self), |parsed| dbase::describe(parsed, text)),
+            RmgrId::TABLESPACE => {
+                tell(&rmgr::tablespace::Tablespace::parse(self), |parsed| tablespace::describe(parsed, text))
             }
-            RmgrId::GENERIC => generic::describe(&rmgr::generic::Generic::parse(self)?, text),
-            RmgrId::LOGICAL_MESSAGE => {
-                logical_message::describe(&rmgr::logical_message::LogicalMessage::parse(self)?, version, text)
+            RmgrId::MULTI_XACT => {
+                tell(&rmgr::multixact::MultiXact::parse(self), |parsed| multixact::describe(parsed, text))
             }
-            custom => append!(text, "rmid: ", custom.get()),
+            RmgrId::REL_MAP => tell(&rmgr::relmap::RelMap::parse(self), |parsed| relmap::describe(parsed, text)),
+            RmgrId::STANDBY => {
+                tell(&rmgr::standby::Standby::parse(self), |parsed| standby::describe(parsed, version, text))
+            }
+            RmgrId::HEAP2 => tell(&rmgr::heap2::Heap2::parse(self), |parsed| heap2::describe(self, parsed, text)),
+            RmgrId::HEAP => tell(&rmgr::heap::Heap::parse(self), |parsed| heap::describe(parsed, version, text)),
+            RmgrId::BTREE => tell(&rmgr::btree::Btree::parse(self), |parsed| btree::describe(parsed, version, text)),
+            RmgrId::HASH => tell(&rmgr::hash::Hash::parse(self), |parsed| hash::describe(parsed, version, text)),
+            RmgrId::GIN => tell(&rmgr::gin::Gin::parse(self), |parsed| gin::describe(parsed, text)),
+            RmgrId::GIST => tell(&rmgr::gist::Gist::parse(self), |parsed| gist::describe(parsed, version, text)),
+            RmgrId::SEQUENCE => tell(&rmgr::sequence::Sequence::parse(self), |parsed| sequence::describe(parsed, text)),
+            RmgrId::SP_GIST => {
+                tell(&rmgr::spgist::SpGist::parse(self), |parsed| spgist::describe(parsed, version, text))
+            }
+            RmgrId::BRIN => tell(&rmgr::brin::Brin::parse(self), |parsed| brin::describe(parsed, text)),
+            RmgrId::COMMIT_TS => {
+                tell(&rmgr::commit_ts::CommitTs::parse(self), |parsed| commit_ts::describe(parsed, text))
+            }
+            RmgrId::REPLICATION_ORIGIN => tell(&rmgr::replication_origin::ReplicationOrigin::parse(self), |parsed| {
+                replication_origin::describe(parsed, text)
+            }),
+            RmgrId::GENERIC => tell(&rmgr::generic::Generic::parse(self), |parsed| generic::describe(parsed, text)),
+            RmgrId::LOGICAL_MESSAGE => tell(&rmgr::logical_message::LogicalMessage::parse(self), |parsed| {
+                logical_message::describe(parsed, version, text)
+            }),
+            custom => {
+                append!(text, "rmid: ", custom.get());
+                Ok(())
+            }
         }
-        Ok(())
+    }
+}
+
+/// Tells what was parsed where it is: to move it costs more time than to tell it.
+#[inline(always)]
+fn tell<T>(parsed: &Result<T, RecordError>, describe: impl FnOnce(&T)) -> Result<(), RecordError> {
+    match parsed {
+        Ok(parsed) => {
+            describe(parsed);
+            Ok(())
+        }
+        Err(error) => Err(error.clone()),
     }
 }
