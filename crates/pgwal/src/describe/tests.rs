@@ -111,6 +111,14 @@ fn transactions_that_a_standby_must_know_have_subtransactions_from_16_on() {
 }
 
 #[test]
+fn names_of_another_encoding_are_told_byte_for_byte() {
+    let restore_point = record(RmgrId::XLOG, 0x70, Version::V15, b"\0\0\0\0\0\0\0\0caf\xE9\0\0");
+    let mut bytes = TextBuffer::new();
+    restore_point.append_description(&mut bytes).unwrap();
+    assert_eq!((bytes.as_bytes(), text(&restore_point)), (&b"caf\xE9"[..], "caf\u{FFFD}".to_owned()));
+}
+
+#[test]
 fn nothing_is_told_of_a_record_that_is_cut_off() {
     let mut text = String::new();
     assert!(record(RmgrId::HASH, 0x80, Version::V15, &[0; 9]).describe(&mut text).is_err());
