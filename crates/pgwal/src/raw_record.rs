@@ -2,6 +2,7 @@
 
 use crate::cursor::Cursor;
 use crate::error::{Malformed, ReadError};
+use crate::ids::TimelineId;
 use crate::image::Image;
 use crate::lsn::Lsn;
 use crate::record::{BlockFlags, DATA_LONG, DATA_SHORT, MAX_BLOCK_ID, ORIGIN, Record, RecordHeader, TOPLEVEL_XID};
@@ -21,6 +22,8 @@ pub struct RawRecord<'a> {
     pub header: RecordHeader,
     /// The major version that wrote it.
     pub version: Version,
+    /// The timeline of the page that it ends on.
+    pub timeline: TimelineId,
     /// From its beginning on, without page headers; there may be more behind its end.
     pub(crate) from: &'a [u8],
     /// Size of a data page in bytes.

@@ -307,7 +307,8 @@ impl Reader {
         let Located { start: lsn, end, header, .. } = *located;
         let from = self.bytes_of(located, input);
         let version = self.version.unwrap_or(Version::V15);
-        RawRecord { lsn, end, header, version, from, data_page_size: self.options.data_page_size }
+        let timeline = self.timeline.unwrap_or_default();
+        RawRecord { lsn, end, header, version, timeline, from, data_page_size: self.options.data_page_size }
     }
 
     /// The record that was found last, without page headers.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::text::{Piece, Room, three_digits};
+use crate::time_zone::UtcOffset;
 
 /// Microseconds since 2000-01-01 00:00:00 UTC (`TimestampTz`).
 ///
@@ -43,39 +44,58 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
-/// The one place where a time becomes text.
-impl Piece for Timestamp {
+/// A time as the clocks of a time zone show it: the one place where a time becomes text.
+///
+/// As `timestamptz_to_str` of `src/bin/pg_waldump/compat.c` prints it, whose division truncates: before the year 2000, a
+/// fraction of a second has a minus sign and belongs to the second behind it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalTime {
+    pub(crate) time: Timestamp,
+    pub(crate) offset: UtcOffset,
+}
+
+impl Piece for LocalTime {
     #[inline(always)]
     fn room(&self) -> usize {
         64
     }
 
     fn put(&self, room: &mut Room<'_>) {
-        let seconds = self.0.div_euclid(1_000_000);
+        let microseconds = self.time.0;
+        let seconds = (microseconds / 1_000_000).saturating_add(i64::from(self.offset.seconds()));
         let (year, month, day) = civil(seconds.div_euclid(86_400));
         let second_of_day = seconds.rem_euclid(86_400);
         let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
 
         let [[_, m0, m1], [_, d0, d1]] = [month, day].map(three_digits);
         let [[_, h0, h1], [_, i0, i1], [_, s0, s1]] = [hour, minute, second].map(three_digits);
-        let microseconds = self.0.rem_euclid(1_000_000);
-        let [[f0, f1, f2], [f3, f4, f5]] = [microseconds / 1000, microseconds].map(three_digits);
         match year {
-            0..=9999 => {
+            1000..=9999 => {
                 let ([_, _, y0], [y1, y2, y3]) = (three_digits(year / 1000), three_digits(year));
                 room.put_chunk([y0, y1, y2, y3]);
             }
-            distant => format!("{distant:04}").put(room),
+            // strftime writes as many digits as there are.
+            distant => distant.to_string().put(room),
         }
         room.put_chunk([b'-', m0, m1, b'-', d0, d1, b' ', h0, h1, b':', i0, i1, b':', s0, s1, b'.']);
-        room.put_chunk([f0, f1, f2, f3, f4, f5, b' ', b'U', b'T', b'C']);
+        match microseconds % 1_000_000 {
+            fraction @ 0.. => {
+                let [[f0, f1, f2], [f3, f4, f5]] = [fraction / 1000, fraction].map(three_digits);
+                room.put_chunk([f0, f1, f2, f3, f4, f5]);
+            }
+            negative => format!("{negative:06}").put(room),
+        }
+        room.put_chunk([b' ']);
+        room.put_slice(self.offset.abbreviation().as_bytes());
     }
 }
 
+/// In UTC.
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = [0; 64];
-        let length = Room::fill(&mut bytes, *self);
+        let local = LocalTime { time: *self, offset: UtcOffset::UTC };
+        let length = Room::fill(&mut bytes, local);
         formatter.write_str(&String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()))
     }
 }
@@ -100,16 +120,18 @@ mod tests {
         let at = |microseconds| Timestamp::new(microseconds).to_string();
         assert_eq!(at(9821 * 86_400_000_000 + 8_223_123_456), "2026-11-21 02:17:03.123456 UTC");
         assert_eq!(at(86_400_000_000 - 1), "2000-01-01 23:59:59.999999 UTC");
-        assert_eq!(at(-1), "1999-12-31 23:59:59.999999 UTC");
+        // As C divides.
+        assert_eq!(at(-1), "2000-01-01 00:00:00.-00001 UTC");
+        assert_eq!(at(-1_500_000), "1999-12-31 23:59:59.-500000 UTC");
     }
 
     #[test]
-    fn years_have_four_digits_or_more() {
+    fn years_have_as_many_digits_as_they_need() {
         let year =
             |days: i64| Timestamp::new(days * 86_400_000_000).to_string().split_once("-01-01").unwrap().0.to_owned();
         assert_eq!(year(2_921_940), "10000");
-        assert_eq!(year(-730_119), "0001");
-        assert_eq!(year(-730_850), "-001");
+        assert_eq!(year(-730_119), "1");
+        assert_eq!(year(-730_850), "-1");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::text::{PaddedLsn, Right, TextBuffer, append};
 use crate::version::Version;
 
 impl Record<'_> {
-    /// Appends the line that `pg_waldump` prints, blocks and line feed included. Times are in UTC.
+    /// Appends the line that `pg_waldump` prints, blocks and line feed included. Times are in the time zone of `text`.
     pub fn append_line(&self, text: &mut TextBuffer) {
         append_beginning(self, text);
         for block in &self.blocks {
@@ -54,7 +54,7 @@ impl RawRecord<'_> {
     #[inline]
     fn with_decoded(&self, tell: impl FnOnce(&Record<'_>)) -> Result<(), ReadError> {
         let mut record = Record::undecoded(&self.header, self.lsn, self.end, self.version);
-        match record.decode_content(self.bytes, self.data_page_size) {
+        match record.decode_content(self.bytes(), self.data_page_size) {
             Ok(()) => {
                 tell(&record);
                 Ok(())

@@ -88,7 +88,8 @@ impl Record<'_> {
         Ok(())
     }
 
-    /// What [`Record::describe`] tells, byte for byte as it is in the record, and without new memory each time.
+    /// What [`Record::describe`] tells, byte for byte as it is in the record, in the time zone of `text`, and without new
+    /// memory each time.
     ///
     /// # Errors
     /// [`RecordError`] if the record does not hold what its kind promises; nothing is appended then.

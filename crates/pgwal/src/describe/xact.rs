@@ -45,13 +45,14 @@ fn describe_end(record: &Record<'_>, end: &End, text: &mut TextBuffer) {
     if end.flags.contains(EndFlags::HAS_TWO_PHASE) && end.xid.is_valid() {
         append!(text, end.xid, ": ");
     }
-    append!(text, end.time);
+    text.append_time(end.time);
     describe_relations(record, "rels", &end.relations, text);
     describe_subtransactions(&end.subtransactions, text);
 }
 
 fn describe_prepare(record: &Record<'_>, prepare: &Prepare, text: &mut TextBuffer) {
-    append!(text, "gid ", prepare.global_identifier.as_slice(), ": ", prepare.time);
+    let time = text.local(prepare.time);
+    append!(text, "gid ", prepare.global_identifier.as_slice(), ": ", time);
     describe_relations(record, "rels(commit)", &prepare.commit_relations, text);
     describe_relations(record, "rels(abort)", &prepare.abort_relations, text);
     describe_statistics(&prepare.commit_statistics, "commit ", text);
@@ -93,6 +94,7 @@ fn describe_statistics(items: &[StatisticsItem], label: &str, text: &mut TextBuf
 fn describe_origin(record: &Record<'_>, origin: Option<(Lsn, Timestamp)>, text: &mut TextBuffer) {
     if let Some((lsn, time)) = origin {
         let node = record.origin.unwrap_or_default();
+        let time = text.local(time);
         append!(text, "; origin: node ", node, ", lsn ", lsn, ", at ", time);
     }
 }

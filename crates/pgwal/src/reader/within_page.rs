@@ -1,6 +1,7 @@
 //! What nearly all records are: whole within one page, and right. All others are left to the [`Reader`] itself.
 
 use crate::crc32c::record_checksum;
+use crate::ids::TimelineId;
 use crate::lsn::Lsn;
 use crate::max_align;
 use crate::raw_record::RawRecord;
@@ -23,6 +24,7 @@ pub(super) struct WithinPage<'a> {
     between: u64,
     check: Check,
     version: Version,
+    timeline: TimelineId,
     data_page_size: u32,
 }
 
@@ -60,8 +62,9 @@ impl<'a> WithinPage<'a> {
     #[inline]
     fn of(reader: &Reader, page: &'a [u8], position: Lsn, previous: Lsn, between: u64, check: Check) -> Self {
         let version = reader.version.unwrap_or(Version::V15);
+        let timeline = reader.timeline.unwrap_or_default();
         let data_page_size = reader.options.data_page_size;
-        Self { page, at: 0, position, previous, between, check, version, data_page_size }
+        Self { page, at: 0, position, previous, between, check, version, timeline, data_page_size }
     }
 
     /// The next record, or `None` at the end of the page and at whatever is not as nearly always.
@@ -91,7 +94,7 @@ impl<'a> WithinPage<'a> {
         // Within the page, or behind its end where the padding of the last record is cut off.
         self.at = self.at.wrapping_add(usize::try_from(step).unwrap_or(usize::MAX));
         (self.previous, self.position) = (lsn, end);
-        let Self { version, data_page_size, .. } = *self;
-        Some(RawRecord { lsn, end, header, version, from: rest, data_page_size })
+        let Self { version, timeline, data_page_size, .. } = *self;
+        Some(RawRecord { lsn, end, header, version, timeline, from: rest, data_page_size })
     }
 }

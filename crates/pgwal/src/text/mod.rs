@@ -13,6 +13,10 @@ pub(crate) use number::{Hex, Hex2, Hex8, LowerHex, Right, three_digits};
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
+
+use crate::time_zone::{TimeZone, UtcOffset};
+use crate::timestamp::{LocalTime, Timestamp};
 
 /// Appends pieces to a [`TextBuffer`], one behind the other.
 macro_rules! append {
@@ -39,13 +43,23 @@ pub struct TextBuffer {
     bytes: Vec<u8>,
     /// How many of the bytes are text.
     length: usize,
+    /// Whose clocks the times are of, if not UTC's.
+    time_zone: Option<Arc<dyn TimeZone>>,
+    /// The offset of the time that was written last.
+    offset: UtcOffset,
 }
 
 impl TextBuffer {
     /// An empty one, without memory yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), length: 0 }
+        Self { bytes: Vec::new(), length: 0, time_zone: None, offset: UtcOffset::UTC }
+    }
+
+    /// An empty one, in which times are those of `time_zone`, not of UTC.
+    #[must_use]
+    pub const fn in_time_zone(time_zone: Arc<dyn TimeZone>) -> Self {
+        Self { bytes: Vec::new(), length: 0, time_zone: Some(time_zone), offset: UtcOffset::UNKNOWN }
     }
 
     /// The text.
@@ -69,6 +83,24 @@ impl TextBuffer {
     /// Removes the text and keeps the memory.
     pub const fn clear(&mut self) {
         self.length = 0;
+    }
+
+    /// Appends a time, as `pg_waldump` prints it: `2026-11-21 02:17:03.123456 UTC`.
+    pub fn append_time(&mut self, time: Timestamp) {
+        let local = self.local(time);
+        append!(self, local);
+    }
+
+    /// The time in this text's time zone.
+    pub(crate) fn local(&mut self, time: Timestamp) -> LocalTime {
+        // The fraction of a second, whose sign is that of the time, does not count.
+        let second = Timestamp::new((time.get() / 1_000_000).saturating_mul(1_000_000));
+        if let Some(time_zone) = &self.time_zone
+            && !self.offset.holds_at(second)
+        {
+            self.offset = time_zone.offset_at(second);
+        }
+        LocalTime { time, offset: self.offset }
     }
 
     /// Appends a piece, or a tuple of them as [`append!`] makes it.
@@ -117,7 +149,7 @@ impl io::Write for TextBuffer {
 
 impl From<&str> for TextBuffer {
     fn from(text: &str) -> Self {
-        Self { bytes: text.as_bytes().to_vec(), length: text.len() }
+        Self { bytes: text.as_bytes().to_vec(), length: text.len(), ..Self::new() }
     }
 }
 
