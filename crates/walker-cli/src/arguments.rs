@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use pgwal::{Fork, Lsn, RelFileLocator};
+use pgwal::{Fork, Lsn, RelFileLocator, Timestamp};
 
 use crate::heatmap::PictureFile;
 use crate::selection::RmgrChoice;
+use crate::time;
 
 /// Walks over PostgreSQL's write-ahead log (WAL), and shows where the dead tuples of tables are
 #[derive(Debug, Parser)]
-#[command(name = "walker", version)]
+#[command(name = "walker", version, propagate_version = true, args_override_self = true)]
+#[command(
+    after_help = "The exit status is 0 if all was done, and 1 if not or if the command line is wrong, as that of pg_waldump."
+)]
 pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -27,14 +31,24 @@ pub(crate) enum Command {
 }
 
 /// Show the records of the log, one on each line, as pg_waldump does
+///
+/// A command line of pg_waldump works unchanged behind `walker dump`. In addition, options that choose records may be
+/// repeated, the start need not be named, and there are --since, --until, --pgdata and --format.
 #[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
 #[command(after_help = "\
 Examples:
+  walker dump 000000010000000000000003
   walker dump --pgdata /var/lib/postgresql/15/main --limit 10
   walker dump --path archive --start 0/1500000 --end 0/2000000 --rmgr Heap --rmgr Heap2
   walker dump --path archive --relation 1663/5/16384 --block 0 --bkp-details
   walker dump --path archive --xid 4711 --format json
-  walker dump --rmgr list")]
+  walker dump --path archive --since '2026-01-02 03:00' --until '2026-01-02 03:05' --stats=record
+  walker dump --path archive --relation 1663/5/16384 --save-fullpage pages --quiet
+  walker dump --pgdata /var/lib/postgresql/15/main --follow
+  walker dump --rmgr list
+
+The exit status is 0 if all was shown, and 1 if not or if the command line is wrong.")]
 pub(crate) struct DumpArguments {
     #[command(flatten)]
     pub(crate) wal: WalArguments,
@@ -48,18 +62,48 @@ pub(crate) struct DumpArguments {
     /// Show nothing but errors: whether the log can be read
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// Show statistics instead of records, by resource manager or by kind of record
+    #[arg(short = 'z', long, value_name = "rmgr|record", value_enum, hide_possible_values = true)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "rmgr", conflicts_with = "bkp_details")]
+    pub(crate) stats: Option<StatsKind>,
+    /// Save the full-page images to files in this directory, which must be empty or is made: each is the page as redo
+    /// would restore it, named TIMELINE-LSN.TABLESPACE.DATABASE.FILENODE.BLOCK_FORK
+    #[arg(long, value_name = "DIR")]
+    pub(crate) save_fullpage: Option<PathBuf>,
     /// How to write the records: JSON is one object on each line
     #[arg(long, value_name = "text|json|csv", value_enum, default_value_t, hide_possible_values = true)]
     #[arg(conflicts_with = "bkp_details")]
     pub(crate) format: RecordFormat,
+    /// Print help
+    #[arg(short = '?', visible_short_alias = 'h', long, action = ArgAction::Help)]
+    help: Option<bool>,
 }
 
-/// Count the records of the log by resource manager, as pg_waldump --stats does
+/// Count the records of the log and their bytes, as pg_waldump --stats does, or by what they change
 #[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
 #[command(after_help = "\
 Examples:
   walker stats --pgdata /var/lib/postgresql/15/main
-  walker stats --path archive --start 0/1500000 --per-record --format json")]
+  walker stats --path archive --start 0/1500000 --per-record --format json
+  walker stats --path archive --by relation --top 20
+  walker stats --path archive --by block-range --blocks-per-range 1024 --relation 1663/5/16384
+  walker stats --path archive --by transaction --top 10 --since '2026-01-02 03:00'
+
+By relation, fork or block range:
+  A record counts once in the row of each relation (fork, range) of which it changes blocks, so that N may add up to
+  more than the number of records. Bytes add up exactly: an image, and what a record holds for one block, belong to that
+  block; everything else in the record to its first block. Records that change no blocks are the row \"-\". There is one
+  row in memory for each that is shown or added up in \"others\".
+
+By transaction:
+  A record belongs to the transaction that wrote it, a COMMIT PREPARED or ROLLBACK PREPARED to the prepared one.
+  Subtransactions are added to their transaction where the log tells it: with its commit or abort, by an ASSIGNMENT
+  record, or with wal_level = logical. A subtransaction that was rolled back alone and of which nothing tells this has a
+  row of its own. The outcome is known if the record of the end is among those that are counted. Records outside of
+  transactions are the row \"-\". With --top, only those rows and the running transactions are kept in memory.
+
+The exit status is 0 if all was counted, and 1 if not or if the command line is wrong.")]
 pub(crate) struct StatsArguments {
     #[command(flatten)]
     pub(crate) wal: WalArguments,
@@ -67,12 +111,25 @@ pub(crate) struct StatsArguments {
     pub(crate) damage: DamageArguments,
     #[command(flatten)]
     pub(crate) filter: FilterArguments,
-    /// Count by kind of record, not only by resource manager
-    #[arg(long)]
+    /// What to count by
+    #[arg(long, value_name = "rmgr|record|relation|fork|block-range|transaction")]
+    #[arg(value_enum, default_value_t, hide_possible_values = true)]
+    pub(crate) by: StatsBy,
+    /// Count by kind of record: the same as --by record
+    #[arg(long, conflicts_with = "by")]
     pub(crate) per_record: bool,
+    /// Show only the N rows with the most bytes, and the sum of the others
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top: Option<u32>,
+    /// Blocks in each range of --by block-range [default: 128, which is 1 MB]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=0x7FFF_FFFF))]
+    pub(crate) blocks_per_range: Option<u32>,
     /// How to write the numbers
-    #[arg(long, value_name = "text|json", value_enum, default_value_t, hide_possible_values = true)]
-    pub(crate) format: Format,
+    #[arg(long, value_name = "text|json|csv", value_enum, default_value_t, hide_possible_values = true)]
+    pub(crate) format: RecordFormat,
+    /// Print help
+    #[arg(short = '?', visible_short_alias = 'h', long, action = ArgAction::Help)]
+    help: Option<bool>,
 }
 
 /// Count the dead tuples of each table by reading nothing but the log
@@ -126,8 +183,14 @@ pub(crate) struct HeatmapArguments {
 }
 
 /// Which part of which log.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Clone, Args)]
 pub(crate) struct WalArguments {
+    /// First segment, with or without its directory: it sets the timeline, and where to start unless --start does
+    #[arg(value_name = "STARTSEG")]
+    pub(crate) start_segment: Option<PathBuf>,
+    /// Last segment [default: STARTSEG, if that is given]
+    #[arg(value_name = "ENDSEG")]
+    pub(crate) end_segment: Option<PathBuf>,
     /// Directory with the log's segments, or with a pg_wal that holds them
     /// [default: current directory, ./pg_wal, $PGDATA/pg_wal]
     #[arg(short, long, value_name = "DIR", conflicts_with = "pgdata")]
@@ -143,7 +206,7 @@ pub(crate) struct WalArguments {
     pub(crate) end: Option<Lsn>,
     /// Read the log that leads to this timeline; where its history file is missing, this timeline only
     /// [default: the highest timeline that has a segment]
-    #[arg(short, long, value_name = "TIMELINE", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, value_name = "TIMELINE", value_parser = timeline)]
     pub(crate) timeline: Option<u32>,
 }
 
@@ -158,31 +221,41 @@ pub(crate) struct DamageArguments {
     pub(crate) no_verify_checksums: bool,
 }
 
-/// Which records.
+/// Which records, and until when.
 #[derive(Debug, Default, Args)]
 pub(crate) struct FilterArguments {
+    /// At the end of the log wait for more, looking once a second, until interrupted
+    #[arg(short, long)]
+    pub(crate) follow: bool,
     /// Only records that change blocks of this relation: tablespace/database/filenode; may be repeated
     #[arg(short = 'R', long = "relation", value_name = "T/D/R")]
     pub(crate) relations: Vec<RelFileLocator>,
-    /// Only records that change this block of the relation
-    #[arg(short = 'B', long, value_name = "N", requires = "relations")]
+    /// Only records that change this block of a --relation; may be repeated
+    #[arg(short = 'B', long = "block", value_name = "N", requires = "relations")]
     #[arg(value_parser = clap::value_parser!(u32).range(..=0xFFFF_FFFE))]
-    pub(crate) block: Option<u32>,
-    /// Only records that change blocks of this fork
-    #[arg(short = 'F', long, value_name = "main|fsm|vm|init")]
-    pub(crate) fork: Option<Fork>,
+    pub(crate) blocks: Vec<u32>,
+    /// Only records that change blocks of this fork; may be repeated
+    #[arg(short = 'F', long = "fork", value_name = "main|fsm|vm|init")]
+    pub(crate) forks: Vec<Fork>,
     /// Only records with a full-page image
     #[arg(short = 'w', long)]
     pub(crate) fullpage: bool,
-    /// Stop after so many records
-    #[arg(short = 'n', long, value_name = "N")]
-    pub(crate) limit: Option<u64>,
-    /// Only records of this resource manager; may be given several times; `list` shows the names
+    /// Stop after so many records; zero or less is no limit
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) limit: Option<i64>,
+    /// Only records of this resource manager; may be repeated; `list` shows the names
     #[arg(short = 'r', long = "rmgr", value_name = "RMGR")]
     pub(crate) rmgrs: Vec<RmgrChoice>,
-    /// Only records of this transaction
-    #[arg(short, long, value_name = "XID")]
-    pub(crate) xid: Option<u32>,
+    /// Only records of this transaction; may be repeated
+    #[arg(short, long = "xid", value_name = "XID")]
+    pub(crate) xids: Vec<u32>,
+    /// Begin with the first record that ends a transaction (COMMIT, ABORT, also of a prepared one) at or after this
+    /// time; in the local time zone unless TIME ends with one: 2026-01-02 03:04:05.678+00
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    pub(crate) since: Option<Timestamp>,
+    /// Stop before the first record that ends a transaction after this time, where recovery_target_time stops
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// How to reach the server.
@@ -215,6 +288,33 @@ pub(crate) enum RecordFormat {
     Csv,
 }
 
+/// What `--stats` counts by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatsKind {
+    /// By resource manager
+    Rmgr,
+    /// By kind of record
+    Record,
+}
+
+/// What `walker stats` counts by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatsBy {
+    /// Resource manager, as pg_waldump --stats
+    #[default]
+    Rmgr,
+    /// Kind of record, as pg_waldump --stats=record
+    Record,
+    /// Relation
+    Relation,
+    /// Fork of each relation
+    Fork,
+    /// Range of blocks of each fork
+    BlockRange,
+    /// Transaction
+    Transaction,
+}
+
 /// How numbers are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -235,6 +335,15 @@ pub(crate) enum ColourChoice {
     Always,
     /// Not at all
     Never,
+}
+
+/// A timeline, decimal or, with `0x`, hexadecimal.
+fn timeline(text: &str) -> Result<u32, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.ok().filter(|timeline| *timeline > 0).ok_or_else(|| format!("must be in range 1..{}", u32::MAX))
 }
 
 #[cfg(test)]
@@ -258,8 +367,24 @@ mod tests {
             panic!("dump does not parse")
         };
         assert_eq!((dump.wal.start, dump.wal.end), (Some(Lsn::new(16)), Some(Lsn::new(32))));
-        assert_eq!((dump.filter.limit, dump.filter.rmgrs.len(), dump.filter.xid), (Some(3), 2, Some(7)));
+        assert_eq!((dump.filter.limit, dump.filter.rmgrs.len(), dump.filter.xids), (Some(3), 2, vec![7]));
         assert!(dump.bkp_details && dump.wal.timeline == Some(2));
+        let Ok(Command::Dump(dump)) = parse("walker dump -z -f -q -w -F vm -t 0x1A wal/000000010000000000000001 end")
+        else {
+            panic!("dump does not parse")
+        };
+        assert_eq!((dump.stats, dump.filter.follow, dump.wal.timeline), (Some(StatsKind::Rmgr), true, Some(26)));
+        assert_eq!(dump.wal.end_segment, Some("end".into()));
+        assert!(dump.quiet && dump.filter.fullpage && dump.filter.forks == [Fork::VISIBILITY_MAP]);
+        let Ok(Command::Dump(dump)) = parse("walker dump --stats=record --limit -1 -R 1/2/3 -R 1/2/4 -B 1 -B 2") else {
+            panic!("dump does not parse")
+        };
+        assert_eq!((dump.stats, dump.filter.limit), (Some(StatsKind::Record), Some(-1)));
+        assert_eq!((dump.filter.relations.len(), dump.filter.blocks), (2, vec![1, 2]));
+        let Ok(Command::Dump(dump)) = parse("walker dump -n 1 -n 2 -b -b -x 1 -x 2") else {
+            panic!("dump does not parse")
+        };
+        assert_eq!((dump.filter.limit, dump.filter.xids), (Some(2), vec![1, 2]));
         let Ok(Command::Heatmap(heatmap)) = parse("walker heatmap -h host -p 1 -U me -d db --table t") else {
             panic!("heatmap does not parse")
         };
@@ -271,6 +396,13 @@ mod tests {
         for line in [
             "walker",
             "walker dump --start 7",
+            "walker dump a b c",
+            "walker dump --block 1",
+            "walker dump --stats=fork",
+            "walker dump --since yesterday",
+            "walker dump --timeline 0",
+            "walker stats --by rmgr --per-record",
+            "walker stats --top 0",
             "walker dump --path a --pgdata b",
             "walker dump --rmgr none",
             "walker stats --format xml",

@@ -1,12 +1,16 @@
 //! `walker dump`: one line for each record, as `pg_waldump` prints it.
 
-use anyhow::{Error, Result};
-use pgwal::{RawRecord, ReadError, TextBuffer};
+use anyhow::Result;
+use pgwal::{RawRecord, TextBuffer};
 
 use crate::arguments::{DumpArguments, RecordFormat};
 use crate::output::Output;
+use crate::page_files::PageFiles;
 use crate::record_row::{RecordRow, write_csv_row};
-use crate::selection::{RmgrChoice, Selection, rmgr_list};
+use crate::scan::{VisitError, Visitor, scan};
+use crate::selection::{RmgrChoice, rmgr_list};
+use crate::stats;
+use crate::time;
 use crate::wal_input::WalInput;
 
 /// `walker dump`.
@@ -16,27 +20,44 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
         output.write(&rmgr_list())?;
         return Ok(output.finish()?);
     }
-    let mut input = WalInput::open(&arguments.wal, arguments.damage)?;
-    let for_people = arguments.format == RecordFormat::Text && !arguments.quiet;
-    if let Some(skipped) = input.skipped().filter(|_| for_people) {
-        output.write(&skipped)?;
+    let images = arguments.save_fullpage.as_deref().map(PageFiles::create).transpose()?;
+    if let Some(kind) = arguments.stats {
+        let form = if arguments.quiet { None } else { Some(arguments.format) };
+        return stats::run_by_rmgr(arguments, kind, form, images, output);
     }
-    let mut selection = Selection::new(&arguments.filter);
+    let mut input = WalInput::open(&arguments.wal, arguments.damage)?;
+    if arguments.format == RecordFormat::Text {
+        input.tell_skipped(&mut output)?;
+    }
     let writer = RecordWriter::new(arguments);
     writer.heading(output.text()?)?;
-    let directory = input.directory().to_owned();
-    while let Some(record) = input.next()? {
-        let content = |error| WalInput::explain_content(error, &directory);
-        if !selection.takes(&record).map_err(content)? {
-            continue;
+    let mut dump = Dump { output, writer, images };
+    // What was shown before damage, or before Ctrl-C, is part of the answer.
+    let outcome = scan(&mut input, &arguments.filter, &mut dump);
+    dump.output.finish()?;
+    outcome
+}
+
+/// Shows records, and saves their images if asked to.
+struct Dump {
+    output: Output,
+    writer: RecordWriter,
+    images: Option<PageFiles>,
+}
+
+impl Visitor for Dump {
+    #[inline(always)] // There is one loop.
+    fn visit(&mut self, record: &RawRecord<'_>) -> Result<(), VisitError> {
+        self.writer.line(record, self.output.text()?)?;
+        if let Some(images) = &mut self.images {
+            images.save(&record.decode()?, record.timeline)?;
         }
-        writer.line(&record, output.text()?, content)?;
-        if selection.is_full() {
-            return Ok(output.finish()?);
-        }
+        Ok(())
     }
-    output.finish()?;
-    input.check_end()
+
+    fn pause(&mut self) -> Result<()> {
+        Ok(self.output.flush()?)
+    }
 }
 
 /// Writes records as the arguments want them.
@@ -44,12 +65,14 @@ struct RecordWriter {
     format: RecordFormat,
     details: bool,
     quiet: bool,
+    /// For a part of a row.
+    scratch: TextBuffer,
 }
 
 impl RecordWriter {
-    const fn new(arguments: &DumpArguments) -> Self {
+    fn new(arguments: &DumpArguments) -> Self {
         let DumpArguments { format, bkp_details: details, quiet, .. } = *arguments;
-        Self { format, details, quiet }
+        Self { format, details, quiet, scratch: time::local_text() }
     }
 
     /// What comes before the first record.
@@ -60,14 +83,15 @@ impl RecordWriter {
         Ok(())
     }
 
-    /// The record. `content` explains what is wrong inside of it.
-    fn line(&self, record: &RawRecord<'_>, text: &mut TextBuffer, content: impl Fn(ReadError) -> Error) -> Result<()> {
+    /// The record.
+    fn line(&mut self, record: &RawRecord<'_>, text: &mut TextBuffer) -> Result<(), VisitError> {
         match self.format {
-            _ if self.quiet => record.decode().map(|_| ()).map_err(content),
-            RecordFormat::Text if self.details => record.append_line_and_blocks(text).map_err(content),
-            RecordFormat::Text => record.append_line(text).map_err(content),
-            RecordFormat::Json => RecordRow::new(&record.decode().map_err(content)?).write_json(text),
-            RecordFormat::Csv => RecordRow::new(&record.decode().map_err(content)?).write_csv(text),
+            _ if self.quiet => drop(record.decode()?),
+            RecordFormat::Text if self.details => record.append_line_and_blocks(text)?,
+            RecordFormat::Text => record.append_line(text)?,
+            RecordFormat::Json => RecordRow::new(&record.decode()?, &mut self.scratch).write_json(text)?,
+            RecordFormat::Csv => RecordRow::new(&record.decode()?, &mut self.scratch).write_csv(text)?,
         }
+        Ok(())
     }
 }

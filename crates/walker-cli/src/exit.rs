@@ -13,11 +13,9 @@ use crate::output::OutputError;
 pub(crate) enum Exit {
     /// All was done, or nobody wanted to read more.
     Success = 0,
-    /// Something could not be done; stderr says what.
+    /// Something could not be done, or the command line was wrong; stderr says what. PostgreSQL's programs do not tell
+    /// the two apart.
     Failure = 1,
-    /// The command line was wrong; clap says so and ends the command itself.
-    #[allow(dead_code, reason = "names the code that clap uses")]
-    Usage = 2,
 }
 
 impl From<Exit> for ExitCode {
@@ -64,6 +62,13 @@ pub(crate) fn finish(outcome: Result<()>) -> ExitCode {
 /// Tells stderr of something that does not end the command.
 pub(crate) fn warn(message: &dyn fmt::Display) {
     eprintln!("walker: warning: {message}");
+}
+
+/// Prints clap's answer to the command line: the help or version that was asked for, or what is wrong.
+pub(crate) fn refuse(answer: &clap::Error) -> ExitCode {
+    // Where it cannot be printed, the code alone has to tell.
+    let _ = answer.print();
+    if answer.use_stderr() { Exit::Failure.into() } else { Exit::Success.into() }
 }
 
 /// The lines that stderr shows.

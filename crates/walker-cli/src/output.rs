@@ -6,6 +6,7 @@ use pgwal::TextBuffer;
 use serde::Serialize;
 
 use crate::exit::system_message;
+use crate::time;
 
 /// Standard output could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,7 @@ impl Output {
 
     /// Takes standard output for as long as this lives.
     pub(crate) fn lock() -> Self {
-        Self { stdout: io::stdout().lock(), text: TextBuffer::new() }
+        Self { stdout: io::stdout().lock(), text: time::local_text() }
     }
 
     /// Where to append.
@@ -62,10 +63,15 @@ impl Output {
         self.write("\n")
     }
 
-    /// Writes what is still here. Must be the last call, because dropping hides errors.
-    pub(crate) fn finish(mut self) -> Result<(), OutputError> {
+    /// Writes what is still here; more may follow.
+    pub(crate) fn flush(&mut self) -> Result<(), OutputError> {
         self.write_out()?;
         Ok(self.stdout.flush()?)
+    }
+
+    /// Writes what is still here. Must be the last call, because dropping hides errors.
+    pub(crate) fn finish(mut self) -> Result<(), OutputError> {
+        self.flush()
     }
 
     fn write_out(&mut self) -> Result<(), OutputError> {

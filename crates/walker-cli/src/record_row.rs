@@ -59,9 +59,12 @@ impl RecordRow {
     pub(crate) const COLUMNS: [&'static str; 10] =
         ["lsn", "end", "prev", "xid", "rmgr", "operation", "record_length", "total_length", "description", "blocks"];
 
-    pub(crate) fn new(record: &Record<'_>) -> Self {
-        let mut description = String::new();
-        if let Err(error) = record.describe(&mut description) {
+    /// What is told of `record`, with times as they are written into `scratch`.
+    pub(crate) fn new(record: &Record<'_>, scratch: &mut TextBuffer) -> Self {
+        scratch.clear();
+        let described = record.append_description(scratch);
+        let mut description = scratch.to_string();
+        if let Err(error) = described {
             description.push_str(&format!("(invalid: {})", error.cause));
         }
         description.truncate(description.trim_end().len());
@@ -160,7 +163,7 @@ mod tests {
             data: &[],
             image: Some(Image::new(&[0; 8192], 0, 0, 0x02, Version::V15)),
         };
-        RecordRow::new(&Record {
+        let record = Record {
             lsn: Lsn::new(0x150_0028),
             end: Lsn::new(0x150_2100),
             prev: Lsn::new(0x150_0000),
@@ -173,7 +176,8 @@ mod tests {
             version: Version::V15,
             main_data,
             blocks: [block].into_iter().collect(),
-        })
+        };
+        RecordRow::new(&record, &mut TextBuffer::new())
     }
 
     #[test]

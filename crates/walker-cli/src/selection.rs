@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use pgwal::{Block, RawRecord, ReadError, Record, RmgrId};
+use pgwal::rmgr::xact::Xact;
+use pgwal::{Block, RawRecord, ReadError, Record, RmgrId, Timestamp};
 
 use crate::arguments::FilterArguments;
 
@@ -42,47 +43,142 @@ pub(crate) fn rmgr_list() -> String {
 #[derive(Debug)]
 pub(crate) struct Selection<'a> {
     filter: &'a FilterArguments,
+    /// By number, whether a resource manager is wanted.
+    rmgrs: [bool; 256],
+    /// Whether there are no filters.
+    takes_all: bool,
     /// Whether the blocks of a record decide.
     by_blocks: bool,
+    times: TimeRange,
     taken: u64,
+    limit: u64,
+}
+
+/// What is to be done with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// It is wanted.
+    Take,
+    /// It is not, but later ones may be.
+    Skip,
+    /// Neither this one nor any behind it.
+    Stop,
 }
 
 impl<'a> Selection<'a> {
     /// The filters that were asked for.
     pub(crate) fn new(filter: &'a FilterArguments) -> Self {
-        let FilterArguments { relations, fork, fullpage, .. } = filter;
-        Self { filter, by_blocks: !relations.is_empty() || fork.is_some() || *fullpage, taken: 0 }
+        let FilterArguments { relations, forks, fullpage, since, until, limit, .. } = filter;
+        let mut rmgrs = [filter.rmgrs.is_empty(); 256];
+        for rmgr in &filter.rmgrs {
+            if let RmgrChoice::Rmgr(rmgr) = rmgr {
+                rmgrs[usize::from(rmgr.get())] = true;
+            }
+        }
+        let by_blocks = !relations.is_empty() || !forks.is_empty() || *fullpage;
+        let times = TimeRange::new(*since, *until);
+        Self {
+            filter,
+            rmgrs,
+            takes_all: filter.rmgrs.is_empty() && filter.xids.is_empty() && !by_blocks && times.is_endless(),
+            by_blocks,
+            times,
+            taken: 0,
+            limit: limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0).unwrap_or(u64::MAX),
+        }
     }
 
-    /// Whether this record is wanted; if so, it counts towards the limit.
+    /// Whether this record is wanted; if so, it counts towards the limit. To be asked of every record in order.
     ///
     /// # Errors
-    /// If its blocks matter and cannot be decoded.
-    #[inline]
-    pub(crate) fn takes(&mut self, record: &RawRecord<'_>) -> Result<bool, ReadError> {
-        let FilterArguments { rmgrs, xid, .. } = self.filter;
+    /// If its content matters and cannot be decoded.
+    #[inline(always)] // So that a record which nobody filters need not be put into memory.
+    pub(crate) fn choose(&mut self, record: &RawRecord<'_>) -> Result<Choice, ReadError> {
+        if self.takes_all {
+            self.taken += 1;
+            return Ok(Choice::Take);
+        }
+        self.choose_by_filters(*record)
+    }
+
+    #[inline(never)]
+    fn choose_by_filters(&mut self, record: RawRecord<'_>) -> Result<Choice, ReadError> {
+        if !self.times.is_endless() {
+            match self.times.choose(&record)? {
+                Choice::Take => {}
+                other => return Ok(other),
+            }
+        }
+        let FilterArguments { xids, .. } = self.filter;
         let header = &record.header;
-        let wanted = (rmgrs.is_empty() || rmgrs.contains(&RmgrChoice::Rmgr(header.rmgr)))
-            && xid.is_none_or(|xid| xid == header.xid.get())
+        let wanted = self.rmgrs[usize::from(header.rmgr.get())]
+            && (xids.is_empty() || xids.contains(&header.xid.get()))
             && (!self.by_blocks || self.takes_blocks(&record.decode()?));
         self.taken += u64::from(wanted);
-        Ok(wanted)
+        Ok(if wanted { Choice::Take } else { Choice::Skip })
     }
 
     fn takes_blocks(&self, record: &Record<'_>) -> bool {
-        let FilterArguments { relations, block, fork, fullpage, .. } = self.filter;
+        let FilterArguments { relations, blocks, forks, fullpage, .. } = self.filter;
         let matches = |reference: &Block<'_>| {
             (relations.is_empty() || relations.contains(&reference.relation))
-                && block.is_none_or(|block| block == reference.number.get())
-                && fork.is_none_or(|fork| fork == reference.fork)
+                && (blocks.is_empty() || blocks.contains(&reference.number.get()))
+                && (forks.is_empty() || forks.contains(&reference.fork))
         };
-        let by_place = relations.is_empty() && fork.is_none() || record.blocks.iter().any(matches);
+        let by_place = relations.is_empty() && forks.is_empty() || record.blocks.iter().any(matches);
         by_place && (!fullpage || record.blocks.iter().any(|reference| reference.image.is_some()))
     }
 
-    /// Whether the limit is reached. Zero is none.
-    pub(crate) fn is_full(&self) -> bool {
-        self.filter.limit.is_some_and(|limit| limit > 0 && self.taken >= limit)
+    /// Whether the limit is reached.
+    #[inline]
+    pub(crate) const fn is_full(&self) -> bool {
+        self.taken >= self.limit
+    }
+}
+
+/// The part of the log between two points in time, by the ends of transactions: no other record has a time.
+#[derive(Debug)]
+struct TimeRange {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl TimeRange {
+    const fn new(since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
+        Self { since, until }
+    }
+
+    /// Whether all records from here on are in it.
+    const fn is_endless(&self) -> bool {
+        self.since.is_none() && self.until.is_none()
+    }
+
+    /// Whether the record is in it. `src/backend/access/transam/xlogrecovery.c`: `recoveryStopsBefore` ends recovery
+    /// likewise.
+    fn choose(&mut self, record: &RawRecord<'_>) -> Result<Choice, ReadError> {
+        let time = end_time(record)?;
+        if time.is_some_and(|time| self.until.is_some_and(|until| time > until)) {
+            return Ok(Choice::Stop);
+        }
+        match self.since {
+            Some(since) if time.is_none_or(|time| time < since) => Ok(Choice::Skip),
+            _ => {
+                self.since = None;
+                Ok(Choice::Take)
+            }
+        }
+    }
+}
+
+/// When a transaction, or a prepared one, committed or aborted by this record.
+fn end_time(record: &RawRecord<'_>) -> Result<Option<Timestamp>, ReadError> {
+    if record.header.rmgr != RmgrId::TRANSACTION {
+        return Ok(None);
+    }
+    match Xact::parse(&record.decode()?) {
+        Ok(Xact::Commit(end) | Xact::Abort(end)) => Ok(Some(end.time)),
+        Ok(_) => Ok(None),
+        Err(error) => Err(ReadError { lsn: error.lsn, kind: error.cause.into() }),
     }
 }
 

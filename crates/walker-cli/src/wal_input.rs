@@ -3,18 +3,22 @@
 
 use std::env;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Error, Result, bail};
 use pgwal::rmgr::xlog;
 use pgwal::{
     DEFAULT_BLOCK_SIZE, Lsn, RawRecord, ReadError, Record, RecordHeader, RmgrId, SegmentName, SegmentNo, TimelineId,
+    Version,
 };
 use pgwal::{PageHeader, max_align};
 use walker_core::{FileSource, FileSourceOptions, Source, SourceError, WalDirectory};
 
 use crate::arguments::{DamageArguments, WalArguments};
 use crate::exit::{Hinted, system_message, warn};
+use crate::output::Output;
+use crate::segment_range;
 
 /// Where a data directory keeps its log (`XLOGDIR`).
 const WAL_DIRECTORY: &str = "pg_wal";
@@ -28,9 +32,10 @@ pub(crate) struct WalInput {
     start: Option<Lsn>,
     end: Option<Lsn>,
     first: Option<Lsn>,
+    /// Timeline and major version of the first record.
+    origin: Option<(TimelineId, Version)>,
     /// Whether a record that ends behind `end` was seen.
     end_reached: bool,
-    skip_damage: bool,
     /// How many parts of the log were lost.
     gaps: u64,
 }
@@ -38,16 +43,15 @@ pub(crate) struct WalInput {
 impl WalInput {
     /// Finds the directory and the first record.
     pub(crate) fn open(arguments: &WalArguments, damage: DamageArguments) -> Result<Self> {
-        let WalArguments { start, end, .. } = *arguments;
-        if let (Some(start), Some(end)) = (start, end)
-            && end < start
-        {
-            bail!("end WAL location {end} is before start WAL location {start}");
-        }
+        check_order(arguments)?;
         let directory = locate(arguments)?;
         let timeline = arguments.timeline.map(TimelineId::new);
         let explain = |error| Self::explain(error, &directory);
         let wal_directory = WalDirectory::open(&directory, timeline).map_err(explain)?;
+        let segment_size = wal_directory.segment_size();
+        let arguments = &with_segments(arguments, &directory, segment_size)?;
+        check_order(arguments)?;
+        let WalArguments { start, end, .. } = *arguments;
         let DamageArguments { skip_damage, no_verify_checksums } = damage;
         let verify_checksums = !no_verify_checksums;
         let options = FileSourceOptions { start, skip_damage, verify_checksums, ..Default::default() };
@@ -56,8 +60,8 @@ impl WalInput {
         if let (Some(start), None) = (start, first) {
             bail!("could not find a valid record after {start} in \"{}\"", directory.display());
         }
-        let segment_size = wal_directory.segment_size();
-        Ok(Self { source, directory, segment_size, start, end, first, end_reached: false, skip_damage, gaps: 0 })
+        let origin = source.reader().timeline().zip(source.reader().version());
+        Ok(Self { source, directory, segment_size, start, end, first, origin, end_reached: false, gaps: 0 })
     }
 
     /// The directory that holds the segments.
@@ -70,8 +74,39 @@ impl WalInput {
         self.first
     }
 
+    /// Where the next record is looked for.
+    pub(crate) fn position(&self) -> Lsn {
+        self.source.position()
+    }
+
+    /// Whether the end that was asked for is reached.
+    pub(crate) fn end_is_reached(&self) -> bool {
+        self.end_reached
+    }
+
+    /// The end that was asked for.
+    pub(crate) fn end(&self) -> Option<Lsn> {
+        self.end
+    }
+
+    /// Size of a segment in bytes.
+    pub(crate) fn segment_size(&self) -> u32 {
+        self.segment_size
+    }
+
+    /// Prints what `pg_waldump` says where the start is not the beginning of a record, nor of a segment: up to 16 on
+    /// standard output, later on standard error.
+    pub(crate) fn tell_skipped(&self, output: &mut Output) -> Result<()> {
+        let Some(skipped) = self.skipped() else { return Ok(()) };
+        match self.origin {
+            Some((_, version)) if version >= Version::V17 => eprint!("walker: {skipped}"),
+            _ => output.write(&skipped)?,
+        }
+        Ok(())
+    }
+
     /// What `pg_waldump` says where the start is not the beginning of a record, nor of a segment.
-    pub(crate) fn skipped(&self) -> Option<String> {
+    fn skipped(&self) -> Option<String> {
         let (start, first) = (self.start?, self.first?);
         let skipped = first.since(start);
         let plural = if skipped == 1 { "" } else { "s" };
@@ -79,24 +114,40 @@ impl WalInput {
             .then(|| format!("first record is after {start}, at {first}, skipping over {skipped} byte{plural}\n"))
     }
 
-    /// The next record that was asked for, not decoded, with an error for the user.
+    /// Gives `each` the records that were asked for and are there now, not decoded, until it breaks. Returns whether it
+    /// did. Errors are for the user; what was lost of the log is told as a warning.
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<Option<RawRecord<'_>>> {
-        if self.skip_damage && self.end.is_none_or(|end| self.source.position() < end) {
-            self.warn_of_gap()?;
+    pub(crate) fn for_each(
+        &mut self,
+        mut each: impl FnMut(&RawRecord<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let Self { source, directory, end_reached, gaps, .. } = self;
+        let end = self.end.unwrap_or(Lsn::MAX);
+        *end_reached |= source.position() >= end;
+        if *end_reached {
+            return Ok(ControlFlow::Continue(()));
         }
-        let Self { source, directory, end, end_reached, .. } = self;
-        next_raw_record(source, *end, end_reached).map_err(|error| Self::explain(error, directory))
-    }
-
-    /// Says what was lost before the next record.
-    fn warn_of_gap(&mut self) -> Result<()> {
-        self.source.peek().map_err(|error| Self::explain(error, &self.directory))?;
-        if let Some(gap) = self.source.take_gap() {
-            warn(&gap);
-            self.gaps += 1;
-        }
-        Ok(())
+        let mut broken = ControlFlow::Continue(());
+        let outcome = source.for_each_raw_record(
+            |record| {
+                let last = record.end >= end;
+                if last {
+                    *end_reached = true;
+                    if last_byte(*record) > end {
+                        return ControlFlow::Break(());
+                    }
+                }
+                broken = each(record);
+                if last { ControlFlow::Break(()) } else { broken }
+            },
+            |gap| {
+                if gap.to < end {
+                    warn(&gap);
+                    *gaps += 1;
+                }
+            },
+        );
+        outcome.map(|_| broken).map_err(|error| Self::explain(error, directory))
     }
 
     /// The error of a record that was found in `directory` but does not hold what it must.
@@ -157,7 +208,6 @@ impl Source for WalInput {
 
 /// The next record, if there is one before the end. Apart from [`WalInput`], so that an error can be explained in the
 /// words of its other fields.
-#[inline]
 fn next_raw_record<'a>(
     source: &'a mut FileSource,
     end: Option<Lsn>,
@@ -168,7 +218,7 @@ fn next_raw_record<'a>(
         return Ok(None);
     }
     let Some(record) = source.next_raw_record()? else { return Ok(None) };
-    if end.is_some_and(|end| last_byte(&record) > end) {
+    if end.is_some_and(|end| last_byte(record) > end) {
         *end_reached = true;
         return Ok(None);
     }
@@ -176,7 +226,7 @@ fn next_raw_record<'a>(
 }
 
 /// End of a record without the padding behind it.
-fn last_byte(record: &RawRecord<'_>) -> Lsn {
+fn last_byte(record: RawRecord<'_>) -> Lsn {
     let length = u64::from(record.header.total_len);
     if record.header.rmgr == RmgrId::XLOG && record.header.rmgr_info() == xlog::SWITCH {
         // It ends where the segment ends, whatever its length.
@@ -191,9 +241,35 @@ fn shortest_record(position: Lsn) -> u64 {
     (page_header + RecordHeader::SIZE) as u64
 }
 
+fn check_order(arguments: &WalArguments) -> Result<()> {
+    match (arguments.start, arguments.end) {
+        (Some(start), Some(end)) if end < start => {
+            bail!("end WAL location {end} is before start WAL location {start}")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The range that STARTSEG and ENDSEG name, if they are given.
+fn with_segments(arguments: &WalArguments, directory: &Path, segment_size: u32) -> Result<WalArguments> {
+    let segments = [&arguments.start_segment, &arguments.end_segment].into_iter().flatten();
+    if arguments.start_segment.is_none() {
+        return Ok(arguments.clone());
+    }
+    for segment in segments {
+        segment_range::check_presence(segment, directory)?;
+    }
+    segment_range::resolve(arguments, segment_size)
+}
+
 /// The directory that holds segments.
 fn locate(arguments: &WalArguments) -> Result<PathBuf> {
-    let candidates = match (&arguments.path, &arguments.pgdata) {
+    // The directory that STARTSEG is in counts where none is named otherwise.
+    let beside =
+        arguments.start_segment.as_deref().map(segment_range::split).transpose()?.and_then(|(beside, _)| beside);
+    let beside = beside.filter(|_| arguments.path.is_none() && arguments.pgdata.is_none());
+    let path = beside.as_ref().or(arguments.path.as_ref());
+    let candidates = match (path, &arguments.pgdata) {
         (Some(path), _) => vec![path.clone(), path.join(WAL_DIRECTORY)],
         (None, Some(pgdata)) => vec![pgdata.join(WAL_DIRECTORY)],
         (None, None) => {
@@ -202,7 +278,7 @@ fn locate(arguments: &WalArguments) -> Result<PathBuf> {
             here.into_iter().chain(pgdata.map(|pgdata| pgdata.join(WAL_DIRECTORY))).collect()
         }
     };
-    let given = arguments.path.as_ref().or(arguments.pgdata.as_ref());
+    let given = path.or(arguments.pgdata.as_ref());
     if let Some(given) = given {
         check_directory(given)?;
     }
@@ -244,7 +320,7 @@ mod tests {
     use super::*;
 
     fn arguments(path: &Path) -> WalArguments {
-        WalArguments { path: Some(path.to_owned()), pgdata: None, start: None, end: None, timeline: None }
+        WalArguments { path: Some(path.to_owned()), ..WalArguments::default() }
     }
 
     fn failure(arguments: &WalArguments) -> String {

@@ -156,8 +156,8 @@ impl FileSource {
         Ok(Some(self.reader.raw(&located, unread(self.segment.as_ref(), self.located_from))))
     }
 
-    /// Gives `each` all records that there are now, not decoded, until it breaks: the quickest way through the log. If
-    /// damage is skipped, `lost` is told what was lost before the next record.
+    /// Gives `each` all records that there are now, not decoded, until it breaks; returns whether it did. This is the
+    /// quickest way through the log. If damage is skipped, `lost` is told what was lost before the next record.
     ///
     /// # Errors
     /// As [`Source::next_record`].
@@ -166,7 +166,7 @@ impl FileSource {
         &mut self,
         mut each: impl FnMut(&RawRecord<'_>) -> ControlFlow<()>,
         mut lost: impl FnMut(Gap),
-    ) -> Result<(), SourceError> {
+    ) -> Result<ControlFlow<()>, SourceError> {
         let mut first = self.peeked.take();
         loop {
             if let Some(gap) = self.gap.take() {
@@ -177,13 +177,13 @@ impl FileSource {
             let outcome = self.reader.for_each(first.take(), in_memory, &mut each);
             self.check_whole()?;
             if let Ok(ControlFlow::Break(())) = outcome {
-                return Ok(());
+                return Ok(ControlFlow::Break(()));
             }
             // The end of what is in memory, or something is wrong.
             self.located_from = self.reader.position();
             first = self.locate_beyond_memory()?;
             if first.is_none() {
-                return Ok(());
+                return Ok(ControlFlow::Continue(()));
             }
         }
     }

@@ -1,0 +1,260 @@
+//! Counts by resource manager and kind of record, in the table of `pg_waldump --stats`.
+//!
+//! Mirrors `XLogDumpDisplayStats` (`src/bin/pg_waldump/pg_waldump.c`) and `XLogRecStoreStats`
+//! (`src/backend/access/transam/xlogstats.c`).
+
+use std::fmt::{self, Write as _};
+
+use anyhow::Result;
+use pgwal::{Lsn, RawRecord, ReadError, RecordHeader, RmgrId, Version};
+
+use super::Counter;
+use super::counts::{Counts, Share, percentage};
+use super::table::{Cell, Span, Table, TableRow};
+use crate::arguments::RecordFormat;
+use crate::output::Output;
+
+/// The three bits of the info byte that tell transaction records apart (`XLOG_XACT_OPMASK`).
+const TRANSACTION_OPERATION: u8 = 0x70;
+
+/// The counts by resource manager and operation.
+#[derive(Debug)]
+pub(super) struct Statistics {
+    start: Lsn,
+    /// End of the last record; invalid before the first.
+    end: Lsn,
+    version: Version,
+    /// By resource manager and operation, sixteen of each: see [`place`].
+    counts: Box<[Counts; 256 << 4]>,
+}
+
+/// [`Statistics`], and how they are to be shown.
+#[derive(Debug)]
+pub(super) struct ByRmgr {
+    pub(super) statistics: Statistics,
+    pub(super) per_record: bool,
+    pub(super) top: Option<u32>,
+}
+
+impl Counter for ByRmgr {
+    #[inline(always)] // There is one loop.
+    fn count(&mut self, record: &RawRecord<'_>) -> Result<(), ReadError> {
+        let images = record.image_len()?;
+        self.statistics.add(&record.header, images);
+        (self.statistics.end, self.statistics.version) = (record.end, record.version);
+        Ok(())
+    }
+
+    fn write(self, _span: Span, format: RecordFormat, output: &mut Output) -> Result<()> {
+        let Self { statistics, per_record, top } = self;
+        match format {
+            RecordFormat::Text if top.is_none() => output.write(&statistics.to_text(per_record))?,
+            _ => statistics.to_table(per_record, top).write(format, output)?,
+        }
+        Ok(())
+    }
+}
+
+/// A row: a resource manager, or one of its operations.
+#[derive(Debug)]
+struct Row {
+    rmgr: RmgrId,
+    record: Option<String>,
+    counts: Counts,
+}
+
+/// Where the counts of an operation are kept.
+#[inline]
+fn place(rmgr: RmgrId, operation: u8) -> usize {
+    usize::from(rmgr.get()) << 4 | usize::from(operation >> 4)
+}
+
+impl Statistics {
+    /// No record yet of the log from `start` on.
+    pub(super) fn new(start: Lsn) -> Self {
+        Self { start, end: Lsn::INVALID, version: Version::V15, counts: Box::new([Counts::default(); 256 << 4]) }
+    }
+
+    #[inline]
+    fn add(&mut self, header: &RecordHeader, images: u32) {
+        let RecordHeader { rmgr, total_len, .. } = *header;
+        let mut operation = header.rmgr_info();
+        if rmgr == RmgrId::TRANSACTION {
+            operation &= TRANSACTION_OPERATION;
+        }
+        let record_size = u64::from(total_len.saturating_sub(images));
+        self.counts[place(rmgr, operation)] += Counts { count: 1, record_size, fpi_size: u64::from(images) };
+    }
+
+    fn total(&self) -> Counts {
+        sum(&self.counts[..])
+    }
+
+    /// One row for each built-in resource manager and each custom one that occurred; or else one for each operation
+    /// that occurred.
+    fn rows(&self, per_record: bool) -> Vec<Row> {
+        if per_record {
+            let operations = (0..=u8::MAX).flat_map(|rmgr| (0..16u8).map(move |kind| (RmgrId::new(rmgr), kind << 4)));
+            let row = |((rmgr, operation), counts): ((RmgrId, u8), &Counts)| {
+                let record = Some(self.operation_name(rmgr, operation));
+                Row { rmgr, record, counts: *counts }
+            };
+            return operations.zip(&self.counts[..]).filter(|(_, counts)| counts.count > 0).map(row).collect();
+        }
+        let of = |rmgr: RmgrId| sum(&self.counts[place(rmgr, 0)..=place(rmgr, 0xF0)]);
+        let custom = (RmgrId::MIN_CUSTOM..=u8::MAX).map(RmgrId::new).filter(|rmgr| of(*rmgr).count > 0);
+        RmgrId::BUILT_IN
+            .iter()
+            .copied()
+            .chain(custom)
+            .map(|rmgr| Row { rmgr, record: None, counts: of(rmgr) })
+            .collect()
+    }
+
+    fn operation_name(&self, rmgr: RmgrId, operation: u8) -> String {
+        match rmgr.identify(operation, self.version) {
+            Some(name) => name.to_owned(),
+            None => format!("UNKNOWN ({operation:x})"),
+        }
+    }
+
+    /// The counts for programs, or with the largest rows first.
+    fn to_table(&self, per_record: bool, top: Option<u32>) -> Table {
+        let fields: &[&str] = if per_record { &["rmgr", "record"] } else { &["rmgr"] };
+        let row = |Row { rmgr, record, counts }: Row| {
+            let names = [Some(rmgr.to_string()), record];
+            let labels: Vec<_> = names.into_iter().flatten().collect();
+            TableRow { cells: labels.iter().cloned().map(Cell::Text).collect(), labels, share: Share::of(counts) }
+        };
+        let rows = self.rows(per_record).into_iter().map(row).collect();
+        let headings: &[&str] = if per_record { &["Type", "Record"] } else { &["Type"] };
+        let by = if per_record { "record" } else { "rmgr" };
+        let span = Span { start: self.start, end: self.end };
+        let mut table = Table::new(by, span, fields, headings, rows, Share::of(self.total()));
+        // Images are summed up, not counted: the blocks of a record are not looked at.
+        table.counts_images = false;
+        if let Some(top) = top {
+            table.keep_largest(top);
+        }
+        table
+    }
+
+    /// The table of `pg_waldump`; nothing if there was no record.
+    fn to_text(&self, per_record: bool) -> String {
+        let mut text = String::new();
+        if self.end.is_valid() {
+            // Writing to a String does not fail.
+            let _ = self.write_table(&mut text, per_record);
+        }
+        text
+    }
+
+    fn write_table(&self, text: &mut String, per_record: bool) -> fmt::Result {
+        writeln!(text, "WAL statistics between {} and {}:", self.start, self.end)?;
+        let columns = ["N", "(%)", "Record size", "(%)", "FPI size", "(%)", "Combined size", "(%)"];
+        write_heading(text, "Type", columns)?;
+        write_heading(text, "----", columns.map(|column| &"-------------"[..column.len()]))?;
+        let total = self.total();
+        for Row { rmgr, record, counts } in self.rows(per_record) {
+            let name = record.map_or_else(|| rmgr.to_string(), |record| format!("{rmgr}/{record}"));
+            write!(text, "{name:<27}")?;
+            for (part, whole) in [
+                (counts.count, total.count),
+                (counts.record_size, total.record_size),
+                (counts.fpi_size, total.fpi_size),
+                (counts.combined_size(), total.combined_size()),
+            ] {
+                write!(text, " {part:>20} ({:>6.2})", percentage(part, whole))?;
+            }
+            text.push('\n');
+        }
+        let line = "--------";
+        writeln!(text, "{:<27} {line:>20} {:>8} {line:>20} {:>8} {line:>20} {:>8} {line:>20}", "", "", "", "")?;
+        // Here the percentages are those of the row, not of the column.
+        let share = |part| format!("[{:.2}%]", percentage(part, total.combined_size()));
+        let Counts { count, record_size, fpi_size } = total;
+        write!(text, "{:<27} {count:>20} {:<9}{record_size:>20} {:<9}", "Total", "", share(record_size))?;
+        writeln!(text, "{fpi_size:>20} {:<9}{:>20} [100%]", share(fpi_size), total.combined_size())
+    }
+}
+
+fn sum(counts: &[Counts]) -> Counts {
+    counts.iter().fold(Counts::default(), |mut sum, counts| {
+        sum += *counts;
+        sum
+    })
+}
+
+fn write_heading(text: &mut String, first: &str, columns: [&str; 8]) -> fmt::Result {
+    write!(text, "{first:<27}")?;
+    for pair in columns.chunks(2) {
+        write!(text, " {:>20} {:>8}", pair[0], pair[1])?;
+    }
+    text.push('\n');
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pgwal::TransactionId;
+
+    fn header(rmgr: RmgrId, info: u8, total_len: u32) -> RecordHeader {
+        RecordHeader { total_len, xid: TransactionId::INVALID, prev: Lsn::INVALID, info, rmgr, crc: 0 }
+    }
+
+    fn sample() -> Statistics {
+        let mut statistics = Statistics::new(Lsn::new(0x100));
+        for (rmgr, info, length) in [
+            (RmgrId::HEAP, 0x00, 60),
+            (RmgrId::HEAP, 0x80, 20),
+            (RmgrId::TRANSACTION, 0x80, 10),
+            (RmgrId::BTREE, 0x10, 5),
+            (RmgrId::new(128), 0x00, 5),
+        ] {
+            statistics.add(&header(rmgr, info, length), 0);
+        }
+        statistics.end = Lsn::new(0x200);
+        statistics
+    }
+
+    #[test]
+    fn the_table_has_the_layout_of_pg_waldump() {
+        let text = sample().to_text(false);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3 + 22 + 1 + 2);
+        assert_eq!(lines[0], "WAL statistics between 0/100 and 0/200:");
+        let heading = "Type                                           N      (%)          Record size      (%)     \
+                       \x20       FPI size      (%)        Combined size      (%)";
+        assert_eq!(lines[1], heading);
+        let heap = "Heap                                           2 ( 40.00)                   80 ( 80.00)     \
+                    \x20              0 (  0.00)                   80 ( 80.00)";
+        assert_eq!(lines[13], heap);
+        assert!(lines[25].starts_with("custom128 "));
+        let total = "Total                                          5                           100 [100.00%]     \
+                     \x20             0 [0.00%]                   100 [100%]";
+        assert_eq!(lines[27], total);
+    }
+
+    #[test]
+    fn operations_have_rows_of_their_own() {
+        let names: Vec<_> =
+            sample().rows(true).into_iter().map(|row| format!("{}/{}", row.rmgr, row.record.unwrap())).collect();
+        let expected =
+            ["Transaction/COMMIT", "Heap/INSERT", "Heap/INSERT+INIT", "Btree/INSERT_UPPER", "custom128/UNKNOWN (0)"];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn without_records_there_is_no_table() {
+        assert_eq!(Statistics::new(Lsn::INVALID).to_text(false), "");
+    }
+
+    #[test]
+    fn json_has_the_numbers_beside_the_names() {
+        let json = serde_json::to_value(sample().to_table(true, None)).unwrap();
+        assert_eq!(json["rows"][1]["record"], "INSERT");
+        assert_eq!(json["rows"][1]["combined_size"], 60);
+        assert_eq!(json["total"]["count"], 5);
+    }
+}
