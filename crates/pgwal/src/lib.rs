@@ -48,6 +48,7 @@ mod timeline_history;
 mod timestamp;
 mod version;
 mod visibility_map;
+mod visit;
 
 pub use cursor::Cursor;
 pub use error::{Malformed, ReadError, ReadErrorKind, RecordError};
@@ -70,6 +71,7 @@ pub use timeline_history::{TimelineHistory, TimelineHistoryEntry, TimelineHistor
 pub use timestamp::Timestamp;
 pub use version::Version;
 pub use visibility_map::VisibilityMapPage;
+pub use visit::Visit;
 
 /// Default size of a WAL page and of a data page, in bytes (`XLOG_BLCKSZ`, `BLCKSZ`).
 pub const DEFAULT_BLOCK_SIZE: u32 = 8192;

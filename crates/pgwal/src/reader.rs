@@ -23,6 +23,7 @@ use crate::raw_record::RawRecord;
 use crate::record::{Record, RecordHeader};
 use crate::rmgr::{self, RmgrId};
 use crate::version::Version;
+use crate::visit::Visit;
 use crate::{DEFAULT_BLOCK_SIZE, DEFAULT_SEGMENT_SIZE, max_align};
 use within_page::WithinPage;
 
@@ -140,6 +141,12 @@ impl Reader {
         Self::at(lsn, State::Begin(lsn), options)
     }
 
+    /// Begins with the record behind another, which begins at `previous` and ends at `end`.
+    #[must_use]
+    pub fn behind(previous: Lsn, end: Lsn, options: ReaderOptions) -> Self {
+        Self { previous: Some(previous), ..Self::seek(end, options) }
+    }
+
     fn at(lsn: Lsn, state: State, options: ReaderOptions) -> Self {
         Self {
             position: lsn.floor(options.block_size),
@@ -214,7 +221,7 @@ impl Reader {
         }
     }
 
-    /// Gives `each` all whole records of `input` until it breaks: the quickest way through the log.
+    /// Gives the visitor all whole records of `input` until it breaks: the quickest way through the log.
     ///
     /// As with [`Reader::read`], `input` holds the log from [`Reader::position`] on, which moves on. A record that
     /// [`Reader::locate`] has found already may be given out `first`: then `input` is that in which it was found.
@@ -226,7 +233,7 @@ impl Reader {
         &mut self,
         first: Option<Located>,
         input: &[u8],
-        mut each: impl FnMut(&RawRecord<'_>) -> ControlFlow<()>,
+        visitor: &mut impl Visit,
     ) -> Result<ControlFlow<()>, ReadError> {
         let mut first = first;
         let begin = first.as_ref().map_or(self.position, |first| first.from);
@@ -243,7 +250,7 @@ impl Reader {
             while outcome.is_continue()
                 && let Some(record) = page.next()
             {
-                outcome = each(&record);
+                outcome = visitor.visit(&record);
             }
             let WithinPage { position, previous, .. } = page;
             if position != self.position {

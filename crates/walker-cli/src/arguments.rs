@@ -227,6 +227,10 @@ pub(crate) struct FilterArguments {
     /// At the end of the log wait for more, looking once a second, until interrupted
     #[arg(short, long)]
     pub(crate) follow: bool,
+    /// Read in so many threads, where the order of records allows
+    #[arg(short, long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) jobs: u8,
     /// Only records that change blocks of this relation: tablespace/database/filenode; may be repeated
     #[arg(short = 'R', long = "relation", value_name = "T/D/R")]
     pub(crate) relations: Vec<RelFileLocator>,

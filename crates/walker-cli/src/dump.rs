@@ -7,7 +7,7 @@ use crate::arguments::{DumpArguments, RecordFormat};
 use crate::output::Output;
 use crate::page_files::PageFiles;
 use crate::record_row::{RecordRow, write_csv_row};
-use crate::scan::{VisitError, Visitor, scan};
+use crate::scan::{Report, VisitError, Visitor, scan};
 use crate::selection::{RmgrChoice, rmgr_list};
 use crate::stats;
 use crate::time;
@@ -50,13 +50,40 @@ impl Visitor for Dump {
     fn visit(&mut self, record: &RawRecord<'_>) -> Result<(), VisitError> {
         self.writer.line(record, self.output.text()?)?;
         if let Some(images) = &mut self.images {
-            images.save(&record.decode()?, record.timeline)?;
+            images.save(*record)?;
         }
         Ok(())
+    }
+}
+
+impl Report for Dump {
+    type Part = Lines;
+
+    fn parts(&self) -> Option<impl Fn() -> Lines + Sync + use<>> {
+        let RecordWriter { format, details, quiet, .. } = self.writer;
+        let writer = move || RecordWriter { format, details, quiet, scratch: time::local_text() };
+        self.images.is_none().then_some(move || Lines { writer: writer(), text: time::local_text() })
+    }
+
+    fn join(&mut self, part: Lines) -> Result<()> {
+        Ok(self.output.write_bytes(part.text.as_bytes())?)
     }
 
     fn pause(&mut self) -> Result<()> {
         Ok(self.output.flush()?)
+    }
+}
+
+/// The lines of some records, not yet written.
+struct Lines {
+    writer: RecordWriter,
+    text: TextBuffer,
+}
+
+impl Visitor for Lines {
+    #[inline(always)]
+    fn visit(&mut self, record: &RawRecord<'_>) -> Result<(), VisitError> {
+        self.writer.line(record, &mut self.text)
     }
 }
 

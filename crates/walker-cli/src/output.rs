@@ -57,6 +57,12 @@ impl Output {
         Ok(self.text()?.write_all(text.as_bytes())?)
     }
 
+    /// Writes bytes as they are, behind what was appended.
+    pub(crate) fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        self.write_out()?;
+        Ok(self.stdout.write_all(bytes)?)
+    }
+
     /// Writes a value as JSON over several lines.
     pub(crate) fn write_json(&mut self, value: &impl Serialize) -> Result<(), OutputError> {
         serde_json::to_writer_pretty(self.text()?, value).map_err(io::Error::from)?;

@@ -7,9 +7,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Error, Result, bail};
-use pgwal::{Block, DEFAULT_BLOCK_SIZE, Lsn, Record, TimelineId};
+use pgwal::{Block, DEFAULT_BLOCK_SIZE, Lsn, RawRecord, Record, TimelineId};
 
 use crate::exit::system_message;
+use crate::scan::VisitError;
 
 /// A directory that images are saved to.
 #[derive(Debug)]
@@ -46,8 +47,13 @@ impl PageFiles {
     /// Saves the images of a record, also those that are there for verification only.
     ///
     /// # Errors
-    /// If one cannot be restored or written.
-    pub(crate) fn save(&mut self, record: &Record<'_>, timeline: TimelineId) -> Result<()> {
+    /// If the record cannot be decoded, or an image not restored or written.
+    #[cold] // By value, so that a record whose images nobody wants need not lie in memory.
+    pub(crate) fn save(&mut self, record: RawRecord<'_>) -> Result<(), VisitError> {
+        Ok(self.save_blocks(&record.decode()?, record.timeline)?)
+    }
+
+    fn save_blocks(&mut self, record: &Record<'_>, timeline: TimelineId) -> Result<()> {
         for block in &record.blocks {
             let Some(image) = &block.image else { continue };
             image

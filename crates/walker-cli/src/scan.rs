@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use anyhow::Result;
-use pgwal::{RawRecord, ReadError};
+use pgwal::{RawRecord, ReadError, Visit};
 
 use crate::arguments::FilterArguments;
 use crate::interrupt::Interrupt;
@@ -17,13 +17,28 @@ use crate::wal_input::WalInput;
 /// been writing to it, or may not have made the next segment yet. As often as `WALDumpOpenSegment` does.
 const ATTEMPTS: u32 = 5;
 
-/// What shows or counts records.
+/// Somebody who takes records that were chosen.
 pub(crate) trait Visitor {
-    /// Takes a record that was chosen.
+    /// Takes a record.
     ///
     /// # Errors
     /// If it cannot be decoded, or the result cannot be written.
     fn visit(&mut self, record: &RawRecord<'_>) -> Result<(), VisitError>;
+}
+
+/// What is made of the records: they are shown or counted.
+pub(crate) trait Report: Visitor {
+    /// One that takes a part of the records, in a thread of its own.
+    type Part: Visitor + Send;
+
+    /// Makes such parts; `None` if all records must be taken one after another.
+    fn parts(&self) -> Option<impl Fn() -> Self::Part + Sync + use<Self>>;
+
+    /// Adds what a part has taken. Parts come in the order of their records.
+    ///
+    /// # Errors
+    /// If the result cannot be written.
+    fn join(&mut self, part: Self::Part) -> Result<()>;
 
     /// Writes what is still buffered: there will be no record for a while.
     ///
@@ -59,39 +74,25 @@ impl From<OutputError> for VisitError {
     }
 }
 
-/// Brings the records that are chosen to `visitor`, up to the end that was asked for, the limit, or Ctrl-C.
+/// Brings the records that are chosen to `report`, up to the end that was asked for, the limit, or Ctrl-C.
 ///
 /// # Errors
-/// If the log cannot be read or ends too early, or the visitor fails.
-pub(crate) fn scan(input: &mut WalInput, filter: &FilterArguments, visitor: &mut impl Visitor) -> Result<()> {
+/// If the log cannot be read or ends too early, or the report fails.
+pub(crate) fn scan(input: &mut WalInput, filter: &FilterArguments, report: &mut impl Report) -> Result<()> {
     let interrupt = Interrupt::watch()?;
-    let mut selection = Selection::new(filter);
-    let mut progress = if filter.follow { Progress::none() } else { Progress::new(input) };
+    let progress = if filter.follow { Progress::none() } else { Progress::new(input) };
     let directory = input.directory().to_owned();
-    let explain = |error| WalInput::explain_content(error, &directory);
+    let selection = Selection::new(filter);
+    let mut scan = Scan { interrupt: &interrupt, progress, selection, visitor: report, failure: None };
+    if filter.jobs > 1 && !filter.follow && scan.selection.is_stateless() && !input.skips_damage() {
+        scan.read_in_parts(input, filter)?;
+    }
     let mut attempts = 0;
     loop {
-        let mut failure = None;
         let before = input.position();
-        let read = input.for_each(|record| {
-            if interrupt.is_requested() {
-                return ControlFlow::Break(());
-            }
-            progress.at(record.lsn);
-            let visited = match selection.choose(record) {
-                Ok(Choice::Take) => visitor.visit(record),
-                Ok(Choice::Skip) => return ControlFlow::Continue(()),
-                Ok(Choice::Stop) => return ControlFlow::Break(()),
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = visited {
-                failure = Some(error);
-                return ControlFlow::Break(());
-            }
-            if selection.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        match failure {
-            Some(VisitError::Content(error)) => return Err(explain(error)),
+        let read = input.for_each(&mut scan);
+        match scan.failure.take() {
+            Some(VisitError::Content(error)) => return Err(WalInput::explain_content(error, &directory)),
             Some(VisitError::Other(error)) => return Err(error),
             None => {}
         }
@@ -106,15 +107,82 @@ pub(crate) fn scan(input: &mut WalInput, filter: &FilterArguments, visitor: &mut
         if interrupt.is_requested() {
             return Ok(());
         }
+        attempts = if input.position() > before { 0 } else { attempts };
         if let Some(error) = error {
-            attempts = if input.position() > before { 1 } else { attempts + 1 };
+            attempts += 1;
             if attempts >= ATTEMPTS {
                 return Err(error);
             }
-        } else {
-            attempts = 0;
         }
-        visitor.pause()?;
+        scan.visitor.pause()?;
         interrupt.sleep();
+    }
+}
+
+/// A scan at work.
+struct Scan<'a, V> {
+    interrupt: &'a Interrupt,
+    progress: Progress,
+    selection: Selection<'a>,
+    visitor: &'a mut V,
+    /// Why it was broken off, unless it was enough.
+    failure: Option<VisitError>,
+}
+
+impl<R: Report> Scan<'_, R> {
+    /// Takes what can be taken in several threads. Errors are met again by who reads on.
+    fn read_in_parts(&mut self, input: &mut WalInput, filter: &FilterArguments) -> Result<()> {
+        let Self { interrupt, progress, visitor: report, .. } = self;
+        let Some(parts) = report.parts() else { return Ok(()) };
+        let part = || Part { selection: Selection::new(filter), visitor: parts() };
+        let mut outcome = Ok(());
+        input.read_in_pieces(usize::from(filter.jobs), part, |part, position| {
+            progress.at(position);
+            outcome = report.join(part.visitor);
+            if outcome.is_err() || interrupt.is_requested() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        outcome
+    }
+}
+
+/// The chosen records of a part of the log.
+struct Part<'a, V> {
+    selection: Selection<'a>,
+    visitor: V,
+}
+
+impl<V: Visitor> Visit for Part<'_, V> {
+    #[inline(always)]
+    fn visit(&mut self, record: &RawRecord<'_>) -> ControlFlow<()> {
+        match self.selection.choose(record) {
+            Ok(Choice::Take) if self.visitor.visit(record).is_ok() => ControlFlow::Continue(()),
+            Ok(Choice::Skip) => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    }
+}
+
+impl<V: Visitor> Visit for Scan<'_, V> {
+    #[inline(always)]
+    fn visit(&mut self, record: &RawRecord<'_>) -> ControlFlow<()> {
+        if self.interrupt.is_requested() {
+            return ControlFlow::Break(());
+        }
+        self.progress.at(record.lsn);
+        let visited = match self.selection.choose(record) {
+            Ok(Choice::Take) => self.visitor.visit(record),
+            Ok(Choice::Skip) => return ControlFlow::Continue(()),
+            Ok(Choice::Stop) => return ControlFlow::Break(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = visited {
+            self.failure = Some(error);
+            return ControlFlow::Break(());
+        }
+        if self.selection.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

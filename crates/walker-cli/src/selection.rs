@@ -129,6 +129,11 @@ impl<'a> Selection<'a> {
         by_place && (!fullpage || record.blocks.iter().any(|reference| reference.image.is_some()))
     }
 
+    /// Whether each record is chosen by itself, whatever came before it.
+    pub(crate) const fn is_stateless(&self) -> bool {
+        self.limit == u64::MAX && self.times.is_endless()
+    }
+
     /// Whether the limit is reached.
     #[inline]
     pub(crate) const fn is_full(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::arguments::{
 };
 use crate::output::Output;
 use crate::page_files::PageFiles;
-use crate::scan::{VisitError, Visitor, scan};
+use crate::scan::{Report, VisitError, Visitor, scan};
 use crate::selection::{RmgrChoice, rmgr_list};
 use crate::wal_input::WalInput;
 use place::{Detail, Places};
@@ -93,12 +93,18 @@ fn count<C: Counter>(
 }
 
 /// Counts by something.
-trait Counter {
+trait Counter: Send + Sized {
     /// Counts one record.
     ///
     /// # Errors
     /// If its content matters and cannot be decoded.
     fn count(&mut self, record: &RawRecord<'_>) -> Result<(), ReadError>;
+
+    /// Makes others that count parts of the log; `None` if records must be counted one after another.
+    fn parts(&self) -> Option<impl Fn() -> Self + Sync + use<Self>>;
+
+    /// Adds what another one has counted of the records that follow.
+    fn join(&mut self, later: Self);
 
     /// Shows what was counted.
     ///
@@ -120,8 +126,24 @@ impl<C: Counter> Visitor for Counting<C> {
         self.counter.count(record)?;
         self.span.end = record.end;
         if let Some(images) = &mut self.images {
-            images.save(&record.decode()?, record.timeline)?;
+            images.save(*record)?;
         }
+        Ok(())
+    }
+}
+
+impl<C: Counter> Report for Counting<C> {
+    type Part = Self;
+
+    fn parts(&self) -> Option<impl Fn() -> Self + Sync + use<C>> {
+        let span = self.span;
+        let parts = self.counter.parts().filter(|_| self.images.is_none());
+        parts.map(|part| move || Self { counter: part(), span, images: None })
+    }
+
+    fn join(&mut self, part: Self) -> Result<()> {
+        self.counter.join(part.counter);
+        self.span.end = self.span.end.max(part.span.end);
         Ok(())
     }
 

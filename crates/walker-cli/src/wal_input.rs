@@ -10,10 +10,10 @@ use anyhow::{Error, Result, bail};
 use pgwal::rmgr::xlog;
 use pgwal::{
     DEFAULT_BLOCK_SIZE, Lsn, RawRecord, ReadError, Record, RecordHeader, RmgrId, SegmentName, SegmentNo, TimelineId,
-    Version,
+    Version, Visit,
 };
 use pgwal::{PageHeader, max_align};
-use walker_core::{FileSource, FileSourceOptions, Source, SourceError, WalDirectory};
+use walker_core::{FileSource, FileSourceOptions, LastRecord, Source, SourceError, WalDirectory, read_in_pieces};
 
 use crate::arguments::{DamageArguments, WalArguments};
 use crate::exit::{Hinted, system_message, warn};
@@ -84,6 +84,11 @@ impl WalInput {
         self.end_reached
     }
 
+    /// Whether damage is skipped.
+    pub(crate) fn skips_damage(&self) -> bool {
+        self.source.options().skip_damage
+    }
+
     /// The end that was asked for.
     pub(crate) fn end(&self) -> Option<Lsn> {
         self.end
@@ -114,40 +119,42 @@ impl WalInput {
             .then(|| format!("first record is after {start}, at {first}, skipping over {skipped} byte{plural}\n"))
     }
 
-    /// Gives `each` the records that were asked for and are there now, not decoded, until it breaks. Returns whether it
-    /// did. Errors are for the user; what was lost of the log is told as a warning.
+    /// Gives the visitor the records that were asked for and are there now, not decoded, until it breaks. Returns
+    /// whether it did. Errors are for the user; what was lost of the log is told as a warning.
     #[inline]
-    pub(crate) fn for_each(
-        &mut self,
-        mut each: impl FnMut(&RawRecord<'_>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>> {
+    pub(crate) fn for_each(&mut self, visitor: &mut impl Visit) -> Result<ControlFlow<()>> {
         let Self { source, directory, end_reached, gaps, .. } = self;
         let end = self.end.unwrap_or(Lsn::MAX);
         *end_reached |= source.position() >= end;
         if *end_reached {
             return Ok(ControlFlow::Continue(()));
         }
-        let mut broken = ControlFlow::Continue(());
-        let outcome = source.for_each_raw_record(
-            |record| {
-                let last = record.end >= end;
-                if last {
-                    *end_reached = true;
-                    if last_byte(*record) > end {
-                        return ControlFlow::Break(());
-                    }
-                }
-                broken = each(record);
-                if last { ControlFlow::Break(()) } else { broken }
-            },
-            |gap| {
-                if gap.to < end {
-                    warn(&gap);
-                    *gaps += 1;
-                }
-            },
-        );
-        outcome.map(|_| broken).map_err(|error| Self::explain(error, directory))
+        let mut up_to = UpTo { end, reached: false, broken: ControlFlow::Continue(()), visitor };
+        let outcome = source.for_each_raw_record(&mut up_to, |gap| {
+            if gap.to < end {
+                warn(&gap);
+                *gaps += 1;
+            }
+        });
+        *end_reached = up_to.reached;
+        outcome.map(|_| up_to.broken).map_err(|error| Self::explain(error, directory))
+    }
+
+    /// Reads as much as it can in several threads, each piece of the log by a visitor of its own; `join` takes them in
+    /// order, with the position that was reached. What is left comes by [`WalInput::for_each`].
+    pub(crate) fn read_in_pieces<V: Visit + Send>(
+        &mut self,
+        jobs: usize,
+        visitor: impl Fn() -> V + Sync,
+        mut join: impl FnMut(V, Lsn) -> ControlFlow<()>,
+    ) {
+        let directory = self.source.directory().clone();
+        let options = *self.source.options();
+        let range = self.source.position()..self.end.unwrap_or(Lsn::MAX).min(directory.end());
+        let join = |visitor, last: LastRecord| join(visitor, last.end);
+        if let Some(last) = read_in_pieces(&directory, range, options, jobs, visitor, join) {
+            self.source = FileSource::behind(&directory, last, options);
+        }
     }
 
     /// The error of a record that was found in `directory` but does not hold what it must.
@@ -194,6 +201,31 @@ impl WalInput {
             }
             None => bail!("could not read WAL up to {end}: \"{}\" ends at {position}", self.directory.display()),
         }
+    }
+}
+
+/// Gives on the records that do not go beyond `end`.
+struct UpTo<'a, V> {
+    end: Lsn,
+    /// Whether there can be no more.
+    reached: bool,
+    /// What the visitor said last.
+    broken: ControlFlow<()>,
+    visitor: &'a mut V,
+}
+
+impl<V: Visit> Visit for UpTo<'_, V> {
+    #[inline(always)]
+    fn visit(&mut self, record: &RawRecord<'_>) -> ControlFlow<()> {
+        let last = record.end >= self.end;
+        if last {
+            self.reached = true;
+            if last_byte(*record) > self.end {
+                return ControlFlow::Break(());
+            }
+        }
+        self.broken = self.visitor.visit(record);
+        if last { ControlFlow::Break(()) } else { self.broken }
     }
 }
 

@@ -3,6 +3,7 @@
 mod compression;
 mod gap;
 mod mapped;
+mod pieces;
 mod segment_bytes;
 mod segment_list;
 mod wal_directory;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use pgwal::{
     Located, Lsn, PageHeader, RawRecord, ReadError, Reader, ReaderOptions, Record, SegmentName, SegmentNo, TimelineId,
-    Version,
+    Version, Visit,
 };
 
 use self::segment_bytes::SegmentBytes;
@@ -21,6 +22,7 @@ use self::segment_list::{Choice, SegmentFile, SegmentList};
 use crate::source::{Source, SourceError};
 
 pub use self::gap::Gap;
+pub use self::pieces::{LastRecord, read_in_pieces};
 pub use self::wal_directory::WalDirectory;
 
 /// How a [`FileSource`] reads.
@@ -102,6 +104,14 @@ impl FileSource {
         }
     }
 
+    /// Reads on behind a record that was read elsewhere: the next one must name it.
+    #[must_use]
+    pub fn behind(directory: &WalDirectory, last: LastRecord, options: FileSourceOptions) -> Self {
+        let mut source = Self::new(directory, FileSourceOptions { start: Some(last.end), ..options });
+        source.reader = Reader::behind(last.lsn, last.end, *source.reader.options());
+        source
+    }
+
     /// Beginning of the next record, which is not taken; `None` if there is none now.
     ///
     /// # Errors
@@ -134,6 +144,12 @@ impl FileSource {
         self.gap.take()
     }
 
+    /// How it reads.
+    #[must_use]
+    pub fn options(&self) -> &FileSourceOptions {
+        &self.options
+    }
+
     /// The directory.
     #[must_use]
     pub fn directory(&self) -> &WalDirectory {
@@ -156,7 +172,7 @@ impl FileSource {
         Ok(Some(self.reader.raw(&located, unread(self.segment.as_ref(), self.located_from))))
     }
 
-    /// Gives `each` all records that there are now, not decoded, until it breaks; returns whether it did. This is the
+    /// Gives the visitor all records that there are now, not decoded, until it breaks; returns whether it did. This is the
     /// quickest way through the log. If damage is skipped, `lost` is told what was lost before the next record.
     ///
     /// # Errors
@@ -164,7 +180,7 @@ impl FileSource {
     #[inline]
     pub fn for_each_raw_record(
         &mut self,
-        mut each: impl FnMut(&RawRecord<'_>) -> ControlFlow<()>,
+        visitor: &mut impl Visit,
         mut lost: impl FnMut(Gap),
     ) -> Result<ControlFlow<()>, SourceError> {
         let mut first = self.peeked.take();
@@ -174,7 +190,7 @@ impl FileSource {
             }
             let from = if first.is_some() { self.located_from } else { self.reader.position() };
             let in_memory = unread(self.segment.as_ref(), from);
-            let outcome = self.reader.for_each(first.take(), in_memory, &mut each);
+            let outcome = self.reader.for_each(first.take(), in_memory, visitor);
             self.check_whole()?;
             if let Ok(ControlFlow::Break(())) = outcome {
                 return Ok(ControlFlow::Break(()));

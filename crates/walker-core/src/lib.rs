@@ -29,7 +29,7 @@ mod plugin_names;
 mod source;
 mod walk;
 
-pub use files::{FileSource, FileSourceOptions, Gap, WalDirectory};
+pub use files::{FileSource, FileSourceOptions, Gap, LastRecord, WalDirectory, read_in_pieces};
 pub use plugin::{Plugin, PluginError, dispatch};
 pub use plugin_names::{ParsePluginNamesError, parse_plugin_names};
 pub use source::{Source, SourceError};

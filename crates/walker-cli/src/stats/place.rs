@@ -150,6 +150,18 @@ impl Places {
 }
 
 impl Counter for Places {
+    fn parts(&self) -> Option<impl Fn() -> Self + Sync + use<>> {
+        let Self { detail, top, .. } = *self;
+        Some(move || Self::new(detail, top))
+    }
+
+    fn join(&mut self, later: Self) {
+        for (place, share) in later.shares {
+            *self.shares.entry(place).or_default() += share;
+        }
+        self.total += later.total;
+    }
+
     fn count(&mut self, record: &RawRecord<'_>) -> Result<(), ReadError> {
         self.add(&record.decode()?);
         Ok(())

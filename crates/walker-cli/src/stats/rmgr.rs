@@ -45,6 +45,15 @@ impl Counter for ByRmgr {
         Ok(())
     }
 
+    fn parts(&self) -> Option<impl Fn() -> Self + Sync + use<>> {
+        let Self { statistics: Statistics { start, .. }, per_record, top } = *self;
+        Some(move || Self { statistics: Statistics::new(start), per_record, top })
+    }
+
+    fn join(&mut self, later: Self) {
+        self.statistics.join(&later.statistics);
+    }
+
     fn write(self, _span: Span, format: RecordFormat, output: &mut Output) -> Result<()> {
         let Self { statistics, per_record, top } = self;
         match format {
@@ -84,6 +93,16 @@ impl Statistics {
         }
         let record_size = u64::from(total_len.saturating_sub(images));
         self.counts[place(rmgr, operation)] += Counts { count: 1, record_size, fpi_size: u64::from(images) };
+    }
+
+    /// Adds the counts of records that follow.
+    fn join(&mut self, later: &Self) {
+        for (counts, more) in self.counts.iter_mut().zip(&later.counts[..]) {
+            *counts += *more;
+        }
+        if later.end > self.end {
+            (self.end, self.version) = (later.end, later.version);
+        }
     }
 
     fn total(&self) -> Counts {

@@ -242,6 +242,13 @@ impl Transactions {
 }
 
 impl Counter for Transactions {
+    /// Which transaction a record belongs to is known by what came before.
+    fn parts(&self) -> Option<impl Fn() -> Self + Sync + use<>> {
+        None::<fn() -> Self>
+    }
+
+    fn join(&mut self, _later: Self) {}
+
     fn count(&mut self, record: &RawRecord<'_>) -> Result<(), ReadError> {
         self.add(&record.decode()?)
     }

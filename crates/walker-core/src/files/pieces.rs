@@ -1,0 +1,141 @@
+//! A log that several threads read at the same time, each of them every n-th piece.
+//!
+//! Where a piece of the log begins in the middle of a record, that record belongs to the piece before. That nothing is
+//! left out or told twice is seen at the seams: the first record of a piece must name the last one before it.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use pgwal::{Lsn, RawRecord, Visit};
+
+use super::{FileSource, FileSourceOptions, WalDirectory};
+
+/// Length of a piece in bytes; a segment is a multiple of it, or it of a segment.
+const PIECE: u64 = 2 * 1024 * 1024;
+
+/// The record that a reading in pieces has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastRecord {
+    /// Where it begins.
+    pub lsn: Lsn,
+    /// Where the next one may begin.
+    pub end: Lsn,
+}
+
+/// Reads the log from the record that begins at `range.start` on in `jobs` threads, as far as it is without fault:
+/// pieces of it are given to visitors of their own, which `join` then takes in order.
+///
+/// Returns the last record that was so read. What comes behind (the end of the range or of the log, a record that ends
+/// behind the range, damage, or a visitor that broke) is left to [`FileSource::behind`], whose word counts. A visitor
+/// whose piece is not used is dropped.
+pub fn read_in_pieces<V: Visit + Send>(
+    directory: &WalDirectory,
+    range: Range<Lsn>,
+    options: FileSourceOptions,
+    jobs: usize,
+    visitor: impl Fn() -> V + Sync,
+    mut join: impl FnMut(V, LastRecord) -> ControlFlow<()>,
+) -> Option<LastRecord> {
+    let pieces = Pieces { directory, range, options };
+    let jobs = jobs.max(1);
+    let mut last: Option<LastRecord> = None;
+    thread::scope(|scope| {
+        // Each thread may be one piece ahead, so that memory stays the same whatever the length of the log.
+        let receivers: Vec<Receiver<Piece<V>>> = (0..jobs)
+            .map(|job| {
+                let (sender, receiver) = sync_channel(1);
+                let (pieces, visitor) = (&pieces, &visitor);
+                scope.spawn(move || pieces.read_every(job, jobs, visitor, &sender));
+                receiver
+            })
+            .collect();
+        for receiver in receivers.iter().cycle() {
+            // A thread that has ended has come to the end of the range.
+            let Ok(piece) = receiver.recv() else { break };
+            let fits = match (piece.first, last) {
+                (None, _) => true,
+                (Some((lsn, _)), None) => lsn == pieces.range.start,
+                (Some((_, previous)), Some(last)) => previous == last.lsn,
+            };
+            if !fits || !piece.whole {
+                break;
+            }
+            if let Some(record) = piece.last {
+                last = Some(record);
+                if join(piece.visitor, record).is_break() {
+                    break;
+                }
+            }
+        }
+    });
+    last
+}
+
+/// What was asked for.
+struct Pieces<'a> {
+    directory: &'a WalDirectory,
+    range: Range<Lsn>,
+    options: FileSourceOptions,
+}
+
+impl Pieces<'_> {
+    /// Reads the pieces `first`, `first + step` and so on, until one is not whole or nobody wants them any more.
+    fn read_every<V: Visit>(&self, first: usize, step: usize, visitor: impl Fn() -> V, sender: &SyncSender<Piece<V>>) {
+        for number in (first as u64..).step_by(step) {
+            let begin = self.border(number).max(self.range.start);
+            if begin >= self.range.end {
+                return;
+            }
+            let piece = self.read(begin, self.border(number.saturating_add(1)), visitor());
+            let whole = piece.whole;
+            if sender.send(piece).is_err() || !whole {
+                return;
+            }
+        }
+    }
+
+    /// Where a piece begins; the first one begins with the range.
+    fn border(&self, number: u64) -> Lsn {
+        let first = self.range.start.get() / PIECE;
+        Lsn::new(first.saturating_add(number).saturating_mul(PIECE))
+    }
+
+    fn read<V: Visit>(&self, begin: Lsn, border: Lsn, visitor: V) -> Piece<V> {
+        let mut source = FileSource::new(self.directory, FileSourceOptions { start: Some(begin), ..self.options });
+        let mut piece = Piece { end: self.range.end, border, first: None, last: None, whole: false, visitor };
+        let mut without_gap = true;
+        let read = source.for_each_raw_record(&mut piece, |_| without_gap = false);
+        piece.whole &= without_gap && read.is_ok();
+        piece
+    }
+}
+
+/// A piece of the log, and what a visitor made of it.
+struct Piece<V> {
+    /// End of what was asked for.
+    end: Lsn,
+    /// Where the next piece begins.
+    border: Lsn,
+    /// The first record, and where the one before it begins.
+    first: Option<(Lsn, Lsn)>,
+    last: Option<LastRecord>,
+    /// Whether the first record of a later piece was seen.
+    whole: bool,
+    visitor: V,
+}
+
+impl<V: Visit> Visit for Piece<V> {
+    #[inline(always)]
+    fn visit(&mut self, record: &RawRecord<'_>) -> ControlFlow<()> {
+        if record.lsn >= self.border || record.end >= self.end {
+            self.whole = record.lsn >= self.border;
+            return ControlFlow::Break(());
+        }
+        if self.first.is_none() {
+            self.first = Some((record.lsn, record.header.prev));
+        }
+        self.last = Some(LastRecord { lsn: record.lsn, end: record.end });
+        self.visitor.visit(record)
+    }
+}
