@@ -88,7 +88,7 @@ pub struct Located {
 }
 
 /// Turns the bytes of the log into records.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reader {
     options: ReaderOptions,
     /// The byte that is wanted next.

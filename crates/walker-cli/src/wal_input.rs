@@ -45,12 +45,12 @@ impl WalInput {
     pub(crate) fn open(arguments: &WalArguments, damage: DamageArguments) -> Result<Self> {
         check_order(arguments)?;
         let directory = locate(arguments)?;
+        let arguments = &with_segments(arguments, &directory)?;
+        check_order(arguments)?;
         let timeline = arguments.timeline.map(TimelineId::new);
         let explain = |error| Self::explain(error, &directory);
         let wal_directory = WalDirectory::open(&directory, timeline).map_err(explain)?;
         let segment_size = wal_directory.segment_size();
-        let arguments = &with_segments(arguments, &directory, segment_size)?;
-        check_order(arguments)?;
         let WalArguments { start, end, .. } = *arguments;
         let DamageArguments { skip_damage, no_verify_checksums } = damage;
         let verify_checksums = !no_verify_checksums;
@@ -283,7 +283,7 @@ fn check_order(arguments: &WalArguments) -> Result<()> {
 }
 
 /// The range that STARTSEG and ENDSEG name, if they are given.
-fn with_segments(arguments: &WalArguments, directory: &Path, segment_size: u32) -> Result<WalArguments> {
+fn with_segments(arguments: &WalArguments, directory: &Path) -> Result<WalArguments> {
     let segments = [&arguments.start_segment, &arguments.end_segment].into_iter().flatten();
     if arguments.start_segment.is_none() {
         return Ok(arguments.clone());
@@ -291,7 +291,8 @@ fn with_segments(arguments: &WalArguments, directory: &Path, segment_size: u32) 
     for segment in segments {
         segment_range::check_presence(segment, directory)?;
     }
-    segment_range::resolve(arguments, segment_size)
+    let sizes = WalDirectory::open(directory, None).map_err(|error| WalInput::explain(error, directory))?;
+    segment_range::resolve(arguments, sizes.segment_size())
 }
 
 /// The directory that holds segments.

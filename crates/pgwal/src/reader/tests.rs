@@ -85,7 +85,45 @@ fn options() -> ReaderOptions {
 }
 
 /// Reads all, giving `chunk` bytes more each time it is asked for.
-fn read_all(log: &[u8], mut reader: Reader, chunk: usize) -> (Vec<(Lsn, Vec<u8>)>, Option<ReadError>) {
+/// By both ways, which must come to the same.
+fn read_all(log: &[u8], reader: Reader, chunk: usize) -> (Vec<(Lsn, Vec<u8>)>, Option<ReadError>) {
+    let found = visit_all(log, reader.clone(), chunk, usize::MAX);
+    assert_eq!(visit_all(log, reader.clone(), chunk, 3), found);
+    let read = read_one_by_one(log, reader, chunk);
+    assert_eq!(found, read);
+    read
+}
+
+/// By [`Reader::for_each`], broken off after so many records and begun again with one that was located meanwhile.
+fn visit_all(log: &[u8], mut reader: Reader, chunk: usize, pause: usize) -> (Vec<(Lsn, Vec<u8>)>, Option<ReadError>) {
+    let mut records = Vec::new();
+    let (mut given, mut first) = (0, None);
+    loop {
+        let from = first.as_ref().map_or(reader.position(), |first: &Located| first.from);
+        let from = (from.get() - START) as usize;
+        let to = given.max(from).min(log.len());
+        let mut left = pause;
+        let outcome =
+            reader.for_each(first.take(), log.get(from..to).unwrap_or_default(), &mut |record: &RawRecord<'_>| {
+                let record = record.decode().unwrap();
+                records.push((record.lsn, record.main_data.to_vec()));
+                left -= 1;
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+        match outcome {
+            Ok(ControlFlow::Break(())) => {
+                let from = (reader.position().get() - START) as usize;
+                // What is wrong is said again.
+                first = reader.locate(log.get(from..to).unwrap_or_default()).unwrap_or_default();
+            }
+            Ok(ControlFlow::Continue(())) if given >= log.len() => return (records, None),
+            Ok(ControlFlow::Continue(())) => given = to + chunk,
+            Err(error) => return (records, Some(error)),
+        }
+    }
+}
+
+fn read_one_by_one(log: &[u8], mut reader: Reader, chunk: usize) -> (Vec<(Lsn, Vec<u8>)>, Option<ReadError>) {
     let mut records = Vec::new();
     let mut given = 0;
     loop {
