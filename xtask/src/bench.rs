@@ -14,13 +14,14 @@ use crate::command::{capture, run as run_command};
 use crate::setup::prepare;
 use crate::workspace::{Profile, Workspace, cargo};
 use load::Load;
-use measure::{Ratio, compare};
+use measure::{Metric, Ratio, compare};
 
 /// Times `walker stats` and `walker dump` against pg_waldump, on the same WAL in the same run.
 ///
 /// Makes three logs by a server of its own: TPC-B without full-page writes, a mixed load with all types of indexes,
 /// and one that is mostly images. The commands are run in turn; shown are the medians of their CPU seconds (user and
-/// system) and the median of the ratios pair by pair with its extremes. Machines are noisy: quote ratios.
+/// system) and the median of the ratios pair by pair with its extremes. Then two threads are compared with one, by
+/// seconds of the clock, which say something only on a machine that does nothing else. Machines are noisy: quote ratios.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Major version of PostgreSQL
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
     let all = [Load::TpcB, Load::Mixed, Load::Images];
     let loads = if arguments.loads.is_empty() { &all[..] } else { &arguments.loads };
-    println!("{:8} {:>9} {:>10} {:18} walker / pg_waldump", "log", "MiB", "records", "command");
+    println!("{:8} {:>9} {:>10} {:24} this / other", "log", "MiB", "records", "command");
     for load in loads {
         let log = Log::make(&installation, *load)?;
         let records = log.check_same_counts(&walker)?;
@@ -52,8 +53,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             let ours = || log.command(&walker, Some(ours));
             let pg_waldump = log.cluster.installation().program("pg_waldump")?;
             let theirs = || log.command(&pg_waldump, theirs);
-            let ratio: Ratio = compare(arguments.runs, ours, theirs)?;
-            println!("{:8} {mebibytes:>9.1} {records:>10} {name:18} {ratio}", load.name());
+            let show = |what: &str, ratio: Ratio| {
+                println!("{:8} {mebibytes:>9.1} {records:>10} {name:5} {what:18} {ratio}", load.name());
+            };
+            show("CPU / pg_waldump", compare(Metric::Cpu, arguments.runs, ours, theirs)?);
+            let two_threads = || {
+                let mut command = ours();
+                command.args(["--jobs", "2"]);
+                command
+            };
+            show("2 threads / 1", compare(Metric::Elapsed, arguments.runs, two_threads, ours)?);
         }
     }
     Ok(())

@@ -114,7 +114,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let directory = parent.path().join("new/pages");
         let mut files = PageFiles::create(&directory).unwrap();
-        files.save(&record(&[&[1; 150], &[2; 150]]), TimelineId::new(26)).unwrap();
+        files.save_blocks(&record(&[&[1; 150], &[2; 150]]), TimelineId::new(26)).unwrap();
         let page = fs::read(directory.join("0000001A-00000016-01500028.1663.5.16384.7_main")).unwrap();
         assert_eq!((page.len(), page[99], page[100], page[8141], page[8142]), (8192, 1, 0, 0, 1));
         let map = fs::read(directory.join("0000001A-00000016-01500028.1663.5.16384.7_vm")).unwrap();
@@ -128,7 +128,7 @@ mod tests {
     fn an_image_that_does_not_fill_the_page_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let mut files = PageFiles::create(directory.path()).unwrap();
-        let error = files.save(&record(&[&[1; 149]]), TimelineId::new(1)).unwrap_err();
+        let error = files.save_blocks(&record(&[&[1; 149]]), TimelineId::new(1)).unwrap_err();
         assert!(error.to_string().starts_with("could not restore image at 16/1500028"), "{error}");
     }
 }

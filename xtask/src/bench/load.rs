@@ -58,7 +58,7 @@ impl Load {
         }
         let start = cluster.flush_wal()?;
         match self {
-            Self::TpcB => drop(cluster.pgbench(["--client=4", "--transactions=40000", "--no-vacuum"])?),
+            Self::TpcB => drop(cluster.pgbench(["--client=4", "--transactions=100000", "--no-vacuum"])?),
             Self::Mixed => {
                 for _ in 0..4 {
                     cluster.psql(DATABASE, CHANGES)?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -17,12 +17,26 @@ fn children() -> Result<Duration> {
     Ok(Duration::from_micros(u64::try_from(microseconds).unwrap_or_default()))
 }
 
-/// CPU seconds, user and system, of one run.
-fn cost(mut command: Command) -> Result<Duration> {
-    let before = children()?;
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
-    ensure!(status.success(), "`{}` failed ({status})", line(&command));
-    Ok(children()?.saturating_sub(before))
+/// What is measured of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metric {
+    /// CPU seconds, user and system.
+    Cpu,
+    /// Seconds by the clock.
+    Elapsed,
+}
+
+impl Metric {
+    /// What one run costs.
+    fn of(self, mut command: Command) -> Result<Duration> {
+        let (before, begun) = (children()?, Instant::now());
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+        ensure!(status.success(), "`{}` failed ({status})", line(&command));
+        Ok(match self {
+            Self::Cpu => children()?.saturating_sub(before),
+            Self::Elapsed => begun.elapsed(),
+        })
+    }
 }
 
 /// What comparing came to.
@@ -36,11 +50,16 @@ pub(crate) struct Ratio {
 }
 
 /// Runs both commands in turn, once without counting and then `runs` times.
-pub(crate) fn compare(runs: usize, ours: impl Fn() -> Command, theirs: impl Fn() -> Command) -> Result<Ratio> {
+pub(crate) fn compare(
+    metric: Metric,
+    runs: usize,
+    ours: impl Fn() -> Command,
+    theirs: impl Fn() -> Command,
+) -> Result<Ratio> {
     ensure!(runs > 0, "at least one run is needed");
     let mut pairs = Vec::new();
     for run in 0..=runs {
-        let pair = (cost(ours())?, cost(theirs())?);
+        let pair = (metric.of(ours())?, metric.of(theirs())?);
         if run > 0 {
             pairs.push(pair);
         }
