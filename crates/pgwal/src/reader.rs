@@ -560,7 +560,7 @@ enum Progress {
 /// Whether the record's bytes are those that were written.
 #[inline]
 fn verify_checksum(header: &RecordHeader, bytes: &[u8]) -> Result<(), ReadErrorKind> {
-    let computed = record_checksum(bytes, 0..bytes.len());
+    let computed = record_checksum(bytes);
     if computed == header.crc { Ok(()) } else { Err(ReadErrorKind::Checksum { found: header.crc, computed }) }
 }
 

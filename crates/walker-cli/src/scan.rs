@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use anyhow::Result;
-use pgwal::{RawRecord, ReadError, Visit};
+use pgwal::{Lsn, RawRecord, ReadError, Visit};
 
 use crate::arguments::FilterArguments;
 use crate::interrupt::Interrupt;
@@ -16,6 +16,9 @@ use crate::wal_input::WalInput;
 /// Once a second, so often the same place is tried again before an error there is believed: a running server may have
 /// been writing to it, or may not have made the next segment yet. As often as `WALDumpOpenSegment` does.
 const ATTEMPTS: u32 = 5;
+
+/// After so much of the log, in bytes, it is looked whether the user wants an end, and how far it is.
+const STRIDE: u64 = 64 * 1024;
 
 /// Somebody who takes records that were chosen.
 pub(crate) trait Visitor {
@@ -83,7 +86,8 @@ pub(crate) fn scan(input: &mut WalInput, filter: &FilterArguments, report: &mut 
     let progress = if filter.follow { Progress::none() } else { Progress::new(input) };
     let directory = input.directory().to_owned();
     let selection = Selection::new(filter);
-    let mut scan = Scan { interrupt: &interrupt, progress, selection, visitor: report, failure: None };
+    let mut scan =
+        Scan { interrupt: &interrupt, progress, next_look: Lsn::INVALID, selection, visitor: report, failure: None };
     if filter.jobs > 1 && !filter.follow && scan.selection.is_stateless() && !input.skips_damage() {
         scan.read_in_parts(input, filter)?;
     }
@@ -123,6 +127,8 @@ pub(crate) fn scan(input: &mut WalInput, filter: &FilterArguments, report: &mut 
 struct Scan<'a, V> {
     interrupt: &'a Interrupt,
     progress: Progress,
+    /// From this record on the two above are looked at again.
+    next_look: Lsn,
     selection: Selection<'a>,
     visitor: &'a mut V,
     /// Why it was broken off, unless it was enough.
@@ -169,10 +175,13 @@ impl<V: Visitor> Visit for Part<'_, V> {
 impl<V: Visitor> Visit for Scan<'_, V> {
     #[inline(always)]
     fn visit(&mut self, record: &RawRecord<'_>) -> ControlFlow<()> {
-        if self.interrupt.is_requested() {
-            return ControlFlow::Break(());
+        if record.lsn >= self.next_look {
+            self.next_look = record.lsn.advanced(STRIDE);
+            self.progress.at(record.lsn);
+            if self.interrupt.is_requested() {
+                return ControlFlow::Break(());
+            }
         }
-        self.progress.at(record.lsn);
         let visited = match self.selection.choose(record) {
             Ok(Choice::Take) => self.visitor.visit(record),
             Ok(Choice::Skip) => return ControlFlow::Continue(()),

@@ -45,7 +45,7 @@ pub(crate) struct Selection<'a> {
     filter: &'a FilterArguments,
     /// By number, whether a resource manager is wanted.
     rmgrs: [bool; 256],
-    /// Whether there are no filters.
+    /// Whether there are no filters, and no limit.
     takes_all: bool,
     /// Whether the blocks of a record decide.
     by_blocks: bool,
@@ -77,15 +77,9 @@ impl<'a> Selection<'a> {
         }
         let by_blocks = !relations.is_empty() || !forks.is_empty() || *fullpage;
         let times = TimeRange::new(*since, *until);
-        Self {
-            filter,
-            rmgrs,
-            takes_all: filter.rmgrs.is_empty() && filter.xids.is_empty() && !by_blocks && times.is_endless(),
-            by_blocks,
-            times,
-            taken: 0,
-            limit: limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0).unwrap_or(u64::MAX),
-        }
+        let limit = limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0).unwrap_or(u64::MAX);
+        let unfiltered = filter.rmgrs.is_empty() && filter.xids.is_empty() && !by_blocks && times.is_endless();
+        Self { filter, rmgrs, takes_all: unfiltered && limit == u64::MAX, by_blocks, times, taken: 0, limit }
     }
 
     /// Whether this record is wanted; if so, it counts towards the limit. To be asked of every record in order.
@@ -95,7 +89,6 @@ impl<'a> Selection<'a> {
     #[inline(always)] // So that a record which nobody filters need not be put into memory.
     pub(crate) fn choose(&mut self, record: &RawRecord<'_>) -> Result<Choice, ReadError> {
         if self.takes_all {
-            self.taken += 1;
             return Ok(Choice::Take);
         }
         self.choose_by_filters(*record)
@@ -137,7 +130,7 @@ impl<'a> Selection<'a> {
     /// Whether the limit is reached.
     #[inline]
     pub(crate) const fn is_full(&self) -> bool {
-        self.taken >= self.limit
+        !self.takes_all && self.taken >= self.limit
     }
 }
 

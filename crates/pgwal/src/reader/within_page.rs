@@ -1,6 +1,6 @@
 //! What nearly all records are: whole within one page, and right. All others are left to the [`Reader`] itself.
 
-use crate::crc32c::record_checksum;
+use crate::crc32c::{Instruction, record_checksum};
 use crate::ids::TimelineId;
 use crate::lsn::Lsn;
 use crate::max_align;
@@ -22,20 +22,22 @@ pub(super) struct WithinPage<'a> {
     pub(super) previous: Lsn,
     /// What lies between the parts of the record beside itself, in bytes: headers of pages.
     between: u64,
-    check: Check,
+    checks: Checks,
     version: Version,
     timeline: TimelineId,
     data_page_size: u32,
 }
 
-/// What is checked of a record.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Check {
-    /// All of it.
-    All,
-    /// All but the checksum.
+/// What is checked of a record beside its header.
+#[derive(Clone, Copy)]
+enum Checks {
+    /// The checksum, by the processor's instruction.
+    ByInstruction(Instruction),
+    /// The checksum, on any processor.
+    Portable,
+    /// No checksum.
     NoChecksum,
-    /// Nothing, since that was done.
+    /// Nothing: it is whole and right.
     Done,
 }
 
@@ -47,24 +49,28 @@ impl<'a> WithinPage<'a> {
         let position = reader.position;
         let room = usize::try_from(reader.page_end.since(position)).unwrap_or(usize::MAX);
         let page = if position < reader.skip_before { &[] } else { input.get(..room).unwrap_or(input) };
-        let check = if reader.options.verify_checksums { Check::All } else { Check::NoChecksum };
+        let checks = match Instruction::detect() {
+            _ if !reader.options.verify_checksums => Checks::NoChecksum,
+            Some(instruction) => Checks::ByInstruction(instruction),
+            None => Checks::Portable,
+        };
         let previous = reader.previous.unwrap_or(Lsn::MAX);
-        Self::of(reader, page, position, previous, 0, check)
+        Self::of(reader, page, position, previous, 0, checks)
     }
 
     /// One record that the reader has found, as if it were a page of its own.
     #[inline]
     pub(super) fn found(reader: &Reader, located: &Located, record: &'a [u8]) -> Self {
         let between = located.end.since(located.start.advanced(max_align(record.len() as u64)));
-        Self::of(reader, record, located.start, located.header.prev, between, Check::Done)
+        Self::of(reader, record, located.start, located.header.prev, between, Checks::Done)
     }
 
     #[inline]
-    fn of(reader: &Reader, page: &'a [u8], position: Lsn, previous: Lsn, between: u64, check: Check) -> Self {
+    fn of(reader: &Reader, page: &'a [u8], position: Lsn, previous: Lsn, between: u64, checks: Checks) -> Self {
         let version = reader.version.unwrap_or(Version::V15);
         let timeline = reader.timeline.unwrap_or_default();
         let data_page_size = reader.options.data_page_size;
-        Self { page, at: 0, position, previous, between, check, version, timeline, data_page_size }
+        Self { page, at: 0, position, previous, between, checks, version, timeline, data_page_size }
     }
 
     /// The next record, or `None` at the end of the page and at whatever is not as nearly always.
@@ -76,16 +82,20 @@ impl<'a> WithinPage<'a> {
         if length > rest.len() {
             return None;
         }
+        if length < RecordHeader::SIZE || header.prev != self.previous || !header.rmgr.is_valid() {
+            return None;
+        }
         // Within the page, as was seen.
         let behind = self.at.wrapping_add(length);
-        if self.check != Check::Done {
-            let switch = header.rmgr == RmgrId::XLOG && header.info & 0xF0 == rmgr::xlog::SWITCH;
-            if length < RecordHeader::SIZE || header.prev != self.previous || !header.rmgr.is_valid() || switch {
-                return None;
-            }
-            if self.check == Check::All && record_checksum(self.page, self.at..behind) != header.crc {
-                return None;
-            }
+        let right = match self.checks {
+            Checks::ByInstruction(instruction) => instruction.record_checksum(self.page, self.at, behind) == header.crc,
+            Checks::Portable => record_checksum(rest.get(..length)?) == header.crc,
+            Checks::NoChecksum | Checks::Done => true,
+        };
+        // Behind it nothing more is in the segment.
+        let switch = header.rmgr == RmgrId::XLOG && header.info & 0xF0 == rmgr::xlog::SWITCH;
+        if !right || switch && !matches!(self.checks, Checks::Done) {
+            return None;
         }
         let lsn = self.position;
         let step = max_align(u64::from(header.total_len));
