@@ -2,26 +2,50 @@
 
 use crate::describe::format::list;
 use crate::describe::standby::describe_invalidations;
-use crate::rmgr::heap::{Delete, Heap, InfoBits, Inplace, Insert, Lock, Truncate, TruncateFlags, Update};
-use crate::text::{Hex2, TextBuffer, append};
+use crate::describe::tell;
+use crate::error::RecordError;
+use crate::record::Record;
+use crate::rmgr::heap::{
+    Delete, HOT_UPDATE, Heap, INSERT, InfoBits, Inplace, Insert, Lock, OPERATION_MASK, Truncate, TruncateFlags, UPDATE,
+    Update,
+};
+use crate::text::{Hex2, Piece, Room, TextBuffer, append, pieces};
 use crate::version::Version;
 
+/// The kinds of record that most logs are made of are told without a detour by [`Heap`]: it is large.
+#[inline]
+pub(super) fn describe(record: &Record<'_>, text: &mut TextBuffer) -> Result<(), RecordError> {
+    let version = record.version;
+    let named = version >= Version::V16;
+    match record.info & OPERATION_MASK {
+        INSERT => tell(&Insert::parse(record), |insert| describe_insert(insert, named, text)),
+        UPDATE | HOT_UPDATE => tell(&Update::parse(record), |update| describe_update(update, named, text)),
+        _ => tell(&Heap::parse(record), |heap| describe_any(heap, version, text)),
+    }
+}
+
 /// 16 put a colon behind each name, and ordered them anew.
-pub(super) fn describe(heap: &Heap, version: Version, text: &mut TextBuffer) {
+fn describe_any(heap: &Heap, version: Version, text: &mut TextBuffer) {
     let named = version >= Version::V16;
     match heap {
-        Heap::Insert(Insert { offset, flags, .. }) => {
-            let (is, and) = if named { (": ", ",") } else { (" ", "") };
-            append!(text, "off", is, offset, and, " flags", is, "0x", Hex2(flags.bits()));
-        }
+        Heap::Insert(insert) => describe_insert(insert, named, text),
         Heap::Delete(Delete { xmax, offset, info_bits, flags }) => {
+            let flags = Hex2(flags.bits());
             if named {
-                append!(text, "xmax: ", xmax, ", off: ", offset, ", ");
-                describe_info_bits("infobits", *info_bits, text);
-                return append!(text, ", flags: 0x", Hex2(flags.bits()));
+                append!(
+                    text,
+                    "xmax: ",
+                    xmax,
+                    ", off: ",
+                    offset,
+                    ", infobits: ",
+                    Listed(*info_bits),
+                    ", flags: 0x",
+                    flags
+                );
+            } else {
+                append!(text, "off ", offset, " flags 0x", flags, " ", Bare(*info_bits));
             }
-            append!(text, "off ", offset, " flags 0x", Hex2(flags.bits()), " ");
-            describe_bare_info_bits(*info_bits, text);
         }
         Heap::Update(update) | Heap::HotUpdate(update) => describe_update(update, named, text),
         Heap::Truncate(truncate) => describe_truncate(truncate, named, text),
@@ -37,16 +61,27 @@ pub(super) fn describe(heap: &Heap, version: Version, text: &mut TextBuffer) {
     }
 }
 
+#[inline]
+fn describe_insert(Insert { offset, flags, .. }: &Insert, named: bool, text: &mut TextBuffer) {
+    if named {
+        append!(text, "off: ", offset, ", flags: 0x", Hex2(flags.bits()));
+    } else {
+        append!(text, "off ", offset, " flags 0x", Hex2(flags.bits()));
+    }
+}
+
+#[inline]
 fn describe_update(update: &Update, named: bool, text: &mut TextBuffer) {
     let Update { old_xmax, old_offset, old_info_bits, flags, new_xmax, new_offset, .. } = update;
+    let flags = Hex2(flags.bits());
     if named {
-        append!(text, "old_xmax: ", old_xmax, ", old_off: ", old_offset, ", ");
-        describe_info_bits("old_infobits", *old_info_bits, text);
-        return append!(text, ", flags: 0x", Hex2(flags.bits()), ", new_xmax: ", new_xmax, ", new_off: ", new_offset);
+        let old =
+            pieces!("old_xmax: ", old_xmax, ", old_off: ", old_offset, ", old_infobits: ", Listed(*old_info_bits));
+        append!(text, old, ", flags: 0x", flags, ", new_xmax: ", new_xmax, ", new_off: ", new_offset);
+    } else {
+        let old = pieces!("off ", old_offset, " xmax ", old_xmax, " flags 0x", flags, " ", Bare(*old_info_bits));
+        append!(text, old, "; new off ", new_offset, " xmax ", new_xmax);
     }
-    append!(text, "off ", old_offset, " xmax ", old_xmax, " flags 0x", Hex2(flags.bits()), " ");
-    describe_bare_info_bits(*old_info_bits, text);
-    append!(text, "; new off ", new_offset, " xmax ", new_xmax);
 }
 
 fn describe_truncate(truncate: &Truncate, named: bool, text: &mut TextBuffer) {
@@ -73,36 +108,92 @@ fn describe_truncate(truncate: &Truncate, named: bool, text: &mut TextBuffer) {
 /// Before 16, records of Heap and Heap2 have different names for the locker.
 pub(super) fn describe_lock(lock: &Lock, locker: &str, version: Version, text: &mut TextBuffer) {
     let Lock { xmax, offset, info_bits, flags } = lock;
+    let flags = Hex2(flags.bits());
     if version >= Version::V16 {
-        append!(text, "xmax: ", xmax, ", off: ", offset, ", ");
-        describe_info_bits("infobits", *info_bits, text);
-        return append!(text, ", flags: 0x", Hex2(flags.bits()));
+        append!(text, "xmax: ", xmax, ", off: ", offset, ", infobits: ", Listed(*info_bits), ", flags: 0x", flags);
+    } else {
+        append!(text, "off ", offset, ": ", locker, " ", xmax, ": flags 0x", flags, " ", Bare(*info_bits));
     }
-    append!(text, "off ", offset, ": ", locker, " ", xmax, ": flags 0x", Hex2(flags.bits()), " ");
-    describe_bare_info_bits(*info_bits, text);
 }
 
-fn names(bits: InfoBits) -> impl Iterator<Item = &'static str> {
-    let names = [
+/// Source: `infobits_desc`, of 16 and later.
+struct Listed(InfoBits);
+
+impl Piece for Listed {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        64
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        match self.0.is_empty() {
+            true => room.put_chunk(*b"[]"),
+            false => {
+                let (names, length) = names(self.0, true);
+                room.put_part(names, length);
+            }
+        }
+    }
+}
+
+/// Source: `out_infobits`, before 16.
+struct Bare(InfoBits);
+
+impl Piece for Bare {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        64
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        // Mostly there is none.
+        if !self.0.is_empty() {
+            let (names, length) = names(self.0, false);
+            room.put_part(names, length);
+        }
+    }
+}
+
+/// The names of bits and their length: as a list in brackets, or else each with a blank behind it.
+#[inline(never)]
+fn names(bits: InfoBits, listed: bool) -> ([u8; 64], u8) {
+    const NAMES: [(InfoBits, &str); 5] = [
         (InfoBits::XMAX_IS_MULTI, "IS_MULTI"),
         (InfoBits::XMAX_LOCK_ONLY, "LOCK_ONLY"),
         (InfoBits::XMAX_EXCL_LOCK, "EXCL_LOCK"),
         (InfoBits::XMAX_KEYSHR_LOCK, "KEYSHR_LOCK"),
         (InfoBits::KEYS_UPDATED, "KEYS_UPDATED"),
     ];
-    names.into_iter().filter(move |(bit, _)| bits.contains(*bit)).map(|(_, name)| name)
+    let names = NAMES.map(|(bit, name)| if bits.contains(bit) { name } else { "" });
+    let mut is_first = true;
+    let names = names.map(|name| {
+        let separator = if name.is_empty() || !listed || is_first { "" } else { ", " };
+        is_first &= name.is_empty();
+        pieces!(separator, name, if name.is_empty() || listed { "" } else { " " })
+    });
+    let [a, b, c, d, e] = names;
+    let [before, behind] = if listed { ["[", "]"] } else { [""; 2] };
+    let mut bytes = [0; 64];
+    let length = Room::fill(&mut bytes, pieces!(before, a, b, c, d, e, behind));
+    (bytes, length as u8)
 }
 
-/// Source: `infobits_desc`, of 16 and later.
-fn describe_info_bits(label: &str, bits: InfoBits, text: &mut TextBuffer) {
-    append!(text, label, ":");
-    list(names(bits), text);
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Source: `out_infobits`, before 16.
-#[inline]
-fn describe_bare_info_bits(bits: InfoBits, text: &mut TextBuffer) {
-    if !bits.is_empty() {
-        names(bits).for_each(|name| append!(text, name, " "));
+    #[test]
+    fn any_bits_have_their_names() {
+        for bits in 0..=u8::MAX {
+            let bits = InfoBits::from_bits_retain(bits);
+            let known: Vec<_> = InfoBits::all().intersection(bits).iter_names().map(|(name, _)| name).collect();
+            let names: Vec<_> = known.iter().map(|name| name.trim_start_matches("XMAX_")).collect();
+            let mut text = TextBuffer::new();
+            append!(text, Listed(bits), "|", Bare(bits), "|");
+            let bare: String = names.iter().map(|name| format!("{name} ")).collect();
+            assert_eq!(text.to_string(), format!("[{}]|{bare}|", names.join(", ")));
+        }
     }
 }

@@ -4,13 +4,14 @@
 //! (`src/backend/access/rmgrdesc/xlogdesc.c`).
 
 use crate::DEFAULT_BLOCK_SIZE;
+use crate::describe::columns::Columns;
 use crate::describe::title::Title;
 use crate::error::ReadError;
 use crate::ids::Fork;
 use crate::image::Image;
 use crate::raw_record::RawRecord;
 use crate::record::{Block, Record};
-use crate::text::{PaddedLsn, Right, TextBuffer, append};
+use crate::text::{TextBuffer, append, pieces};
 use crate::version::Version;
 
 impl Record<'_> {
@@ -73,39 +74,23 @@ impl Image<'_> {
 }
 
 /// Everything before the blocks.
+#[inline]
 fn append_beginning(record: &Record<'_>, text: &mut TextBuffer) {
-    let Record { lsn, prev, total_len, xid, .. } = *record;
-    let without_images = total_len.saturating_sub(record.image_len());
-    Title::of(record, |title| {
-        append!(
-            text,
-            "rmgr: ",
-            &title.rmgr,
-            " len (rec/tot): ",
-            Right::<6>(without_images),
-            "/",
-            Right::<6>(total_len),
-            ", tx: ",
-            Right::<10>(xid.get()),
-            ", lsn: ",
-            PaddedLsn(lsn),
-            ", prev ",
-            PaddedLsn(prev),
-            ", desc: ",
-            &title.operation,
-        );
-    });
+    Title::of(record, |title| append!(text, &title.rmgr, Columns(record), &title.operation));
     if let Err(error) = record.append_description(text) {
         append!(text, "(invalid: ", error.cause.to_string(), ")");
     }
 }
 
+#[inline]
 fn append_block(block: &Block<'_>, text: &mut TextBuffer) {
-    append!(text, ", blkref #", block.id, ": rel ", block.relation);
-    if block.fork != Fork::MAIN {
-        append!(text, " fork ", block.fork);
+    let Block { id, relation, fork, number, .. } = *block;
+    let before = pieces!(", blkref #", id, ": rel ");
+    if fork == Fork::MAIN {
+        text.append_relation(before, relation, pieces!(" blk ", number));
+    } else {
+        text.append_relation(before, relation, pieces!(" fork ", fork, " blk ", number));
     }
-    append!(text, " blk ", block.number);
     if let Some(image) = &block.image {
         append!(text, image.mark());
     }

@@ -5,6 +5,7 @@
 mod brin;
 mod btree;
 mod clog;
+mod columns;
 mod commit_ts;
 mod dbase;
 mod format;
@@ -97,7 +98,7 @@ impl Record<'_> {
         let version = self.version;
         match self.rmgr {
             RmgrId::XLOG => tell(&rmgr::xlog::Xlog::parse(self), |parsed| xlog::describe(parsed, text)),
-            RmgrId::TRANSACTION => tell(&rmgr::xact::Xact::parse(self), |parsed| xact::describe(self, parsed, text)),
+            RmgrId::TRANSACTION => xact::describe(self, text),
             RmgrId::STORAGE => tell(&rmgr::smgr::Smgr::parse(self), |parsed| smgr::describe(self, parsed, text)),
             RmgrId::CLOG => tell(&rmgr::clog::Clog::parse(self), |parsed| clog::describe(parsed, text)),
             RmgrId::DATABASE => tell(&rmgr::dbase::Dbase::parse(self), |parsed| dbase::describe(parsed, text)),
@@ -112,7 +113,7 @@ impl Record<'_> {
                 tell(&rmgr::standby::Standby::parse(self), |parsed| standby::describe(parsed, version, text))
             }
             RmgrId::HEAP2 => tell(&rmgr::heap2::Heap2::parse(self), |parsed| heap2::describe(self, parsed, text)),
-            RmgrId::HEAP => tell(&rmgr::heap::Heap::parse(self), |parsed| heap::describe(parsed, version, text)),
+            RmgrId::HEAP => heap::describe(self, text),
             RmgrId::BTREE => tell(&rmgr::btree::Btree::parse(self), |parsed| btree::describe(parsed, version, text)),
             RmgrId::HASH => tell(&rmgr::hash::Hash::parse(self), |parsed| hash::describe(parsed, version, text)),
             RmgrId::GIN => tell(&rmgr::gin::Gin::parse(self), |parsed| gin::describe(parsed, text)),

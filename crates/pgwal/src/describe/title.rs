@@ -12,10 +12,10 @@ use crate::version::Version;
 
 /// The names of one kind of record.
 pub(super) struct Title {
-    /// In the column of `pg_waldump`.
-    pub(super) rmgr: Name<23>,
+    /// `rmgr: ` and the name in the column of `pg_waldump`.
+    pub(super) rmgr: Name<24>,
     /// With a blank behind it.
-    pub(super) operation: Name<31>,
+    pub(super) operation: Name<32>,
 }
 
 /// A name of at most `SIZE` bytes.
@@ -56,7 +56,7 @@ impl Title {
             Some(name) => Name::new(pieces!(name, " ")),
             None => Name::new(pieces!("UNKNOWN (", LowerHex(info & 0xF0), ") ")),
         };
-        Self { rmgr: Name::new(Left::<11>(&rmgr.to_string())), operation }
+        Self { rmgr: Name::new(pieces!("rmgr: ", Left::<11>(&rmgr.to_string()))), operation }
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
                 let mut title = TextBuffer::new();
                 Title::of(&record, |names| append!(title, &names.rmgr, "|", &names.operation, "|"));
                 let operation = record.identify().map_or(format!("UNKNOWN ({:x})", info & 0xF0), ToOwned::to_owned);
-                assert_eq!(title.to_string(), format!("{rmgr:<11}|{operation} |"));
+                assert_eq!(title.to_string(), format!("rmgr: {rmgr:<11}|{operation} |"));
             }
         }
     }

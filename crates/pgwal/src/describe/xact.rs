@@ -1,6 +1,8 @@
 //! Source: `src/backend/access/rmgrdesc/xactdesc.c`.
 
 use crate::describe::standby::describe_invalidations;
+use crate::describe::tell;
+use crate::error::RecordError;
 use crate::ids::{Fork, Oid, RelFileLocator, TransactionId};
 use crate::lsn::Lsn;
 use crate::record::Record;
@@ -8,7 +10,20 @@ use crate::rmgr::xact::{End, EndFlags, Prepare, StatisticsItem, Xact};
 use crate::text::{TextBuffer, append};
 use crate::timestamp::Timestamp;
 
-pub(super) fn describe(record: &Record<'_>, xact: &Xact, text: &mut TextBuffer) {
+#[inline]
+pub(super) fn describe(record: &Record<'_>, text: &mut TextBuffer) -> Result<(), RecordError> {
+    match End::time_alone(record) {
+        // Most transactions have nothing else to tell.
+        Some(time) => {
+            text.append_time(time);
+            Ok(())
+        }
+        None => tell(&Xact::parse(record), |xact| describe_any(record, xact, text)),
+    }
+}
+
+#[inline(never)]
+fn describe_any(record: &Record<'_>, xact: &Xact, text: &mut TextBuffer) {
     match xact {
         Xact::Commit(end) => {
             describe_end(record, end, text);
@@ -51,8 +66,8 @@ fn describe_end(record: &Record<'_>, end: &End, text: &mut TextBuffer) {
 }
 
 fn describe_prepare(record: &Record<'_>, prepare: &Prepare, text: &mut TextBuffer) {
-    let time = text.local(prepare.time);
-    append!(text, "gid ", prepare.global_identifier.as_slice(), ": ", time);
+    append!(text, "gid ", prepare.global_identifier.as_slice(), ": ");
+    text.append_time(prepare.time);
     describe_relations(record, "rels(commit)", &prepare.commit_relations, text);
     describe_relations(record, "rels(abort)", &prepare.abort_relations, text);
     describe_statistics(&prepare.commit_statistics, "commit ", text);
@@ -94,7 +109,7 @@ fn describe_statistics(items: &[StatisticsItem], label: &str, text: &mut TextBuf
 fn describe_origin(record: &Record<'_>, origin: Option<(Lsn, Timestamp)>, text: &mut TextBuffer) {
     if let Some((lsn, time)) = origin {
         let node = record.origin.unwrap_or_default();
-        let time = text.local(time);
-        append!(text, "; origin: node ", node, ", lsn ", lsn, ", at ", time);
+        append!(text, "; origin: node ", node, ", lsn ", lsn, ", at ");
+        text.append_time(time);
     }
 }

@@ -13,15 +13,15 @@ pub(super) fn describe(xlog: &Xlog<'_>, text: &mut TextBuffer) {
         Xlog::ParameterChange(change) => describe_parameter_change(change, text),
         Xlog::FullPageWrites(on) => append!(text, on),
         Xlog::EndOfRecovery(end) => {
-            let time = text.local(end.time);
-            append!(text, "tli ", end.timeline, "; prev tli ", end.previous_timeline, "; time ", time);
+            append!(text, "tli ", end.timeline, "; prev tli ", end.previous_timeline, "; time ");
+            text.append_time(end.time);
             if let Some(level) = end.wal_level {
                 append!(text, "; wal_level ", wal_level_name(level));
             }
         }
         Xlog::OverwriteContrecord(lsn, time) => {
-            let time = text.local(*time);
-            append!(text, "lsn ", lsn, "; time ", time);
+            append!(text, "lsn ", lsn, "; time ");
+            text.append_time(*time);
         }
         Xlog::CheckpointRedo(level) => append!(text, "wal_level ", wal_level_name(*level)),
         Xlog::Noop | Xlog::Switch | Xlog::ImageForHint | Xlog::Image | Xlog::Unknown => {}

@@ -11,6 +11,12 @@ use crate::version::Version;
 
 /// Bits of the info byte that tell the operation (`XLOG_HEAP_OPMASK`).
 pub const OPERATION_MASK: u8 = 0x70;
+/// `XLOG_HEAP_INSERT`.
+pub(crate) const INSERT: u8 = 0x00;
+/// `XLOG_HEAP_UPDATE`.
+pub(crate) const UPDATE: u8 = 0x20;
+/// `XLOG_HEAP_HOT_UPDATE`.
+pub(crate) const HOT_UPDATE: u8 = 0x40;
 /// The page of block reference 0 is made anew (`XLOG_HEAP_INIT_PAGE`).
 pub const INIT_PAGE: u8 = 0x80;
 
@@ -218,23 +224,18 @@ impl Heap {
     /// # Errors
     /// [`RecordError`] if there is less data than this kind of record has.
     pub fn parse(record: &Record<'_>) -> Result<Self, RecordError> {
-        let init_page = record.info & INIT_PAGE != 0;
         parse_main(record, |cursor| {
             Ok(match record.info & OPERATION_MASK {
-                0x00 => Self::Insert(Insert {
-                    offset: offset(cursor)?,
-                    flags: InsertFlags::from_bits_retain(cursor.u8("flags")?),
-                    init_page,
-                }),
+                INSERT => Self::Insert(Insert::parse_main_data(cursor, record.info)?),
                 0x10 => Self::Delete(Delete {
                     xmax: TransactionId::new(cursor.u32("xmax")?),
                     offset: offset(cursor)?,
                     info_bits: InfoBits::from_bits_retain(cursor.u8("infobits_set")?),
                     flags: DeleteFlags::from_bits_retain(cursor.u8("flags")?),
                 }),
-                0x20 => Self::Update(Update::parse(cursor, init_page)?),
+                UPDATE => Self::Update(Update::parse_main_data(cursor, record.info)?),
                 0x30 => Self::Truncate(Truncate::parse(cursor)?),
-                0x40 => Self::HotUpdate(Update::parse(cursor, init_page)?),
+                HOT_UPDATE => Self::HotUpdate(Update::parse_main_data(cursor, record.info)?),
                 0x50 => Self::Confirm(offset(cursor)?),
                 0x60 => Self::Lock(Lock::parse(cursor)?),
                 _ => Self::Inplace(Inplace::parse(cursor, record.version)?),
@@ -248,7 +249,14 @@ fn offset(cursor: &mut Cursor<'_>) -> Result<OffsetNumber, Malformed> {
 }
 
 impl Update {
-    fn parse(cursor: &mut Cursor<'_>, init_page: bool) -> Result<Self, Malformed> {
+    /// What [`Heap::parse`] reads of a record that is known to be one.
+    #[inline]
+    pub(crate) fn parse(record: &Record<'_>) -> Result<Self, RecordError> {
+        parse_main(record, |cursor| Self::parse_main_data(cursor, record.info))
+    }
+
+    #[inline]
+    fn parse_main_data(cursor: &mut Cursor<'_>, info: u8) -> Result<Self, Malformed> {
         Ok(Self {
             old_xmax: TransactionId::new(cursor.u32("old_xmax")?),
             old_offset: offset(cursor)?,
@@ -256,7 +264,7 @@ impl Update {
             flags: UpdateFlags::from_bits_retain(cursor.u8("flags")?),
             new_xmax: TransactionId::new(cursor.u32("new_xmax")?),
             new_offset: offset(cursor)?,
-            init_page,
+            init_page: info & INIT_PAGE != 0,
         })
     }
 
@@ -289,6 +297,21 @@ impl Update {
 }
 
 impl Insert {
+    /// What [`Heap::parse`] reads of a record that is known to be one.
+    #[inline]
+    pub(crate) fn parse(record: &Record<'_>) -> Result<Self, RecordError> {
+        parse_main(record, |cursor| Self::parse_main_data(cursor, record.info))
+    }
+
+    #[inline]
+    fn parse_main_data(cursor: &mut Cursor<'_>, info: u8) -> Result<Self, Malformed> {
+        Ok(Self {
+            offset: offset(cursor)?,
+            flags: InsertFlags::from_bits_retain(cursor.u8("flags")?),
+            init_page: info & INIT_PAGE != 0,
+        })
+    }
+
     /// What the record says of the tuple, if block 0 holds data.
     ///
     /// # Errors

@@ -197,6 +197,15 @@ impl StatisticsItem {
 }
 
 impl End {
+    /// The time of an end that is told by nothing else.
+    #[inline]
+    pub(crate) fn time_alone(record: &Record<'_>) -> Option<Timestamp> {
+        match record.info & (OPERATION_MASK | HAS_INFO) {
+            0x00 | 0x20 | 0x30 | 0x40 => Cursor::new(record.main_data).i64("xact_time").ok().map(Timestamp::new),
+            _ => None,
+        }
+    }
+
     fn parse(cursor: &mut Cursor<'_>, record: &Record<'_>, commit: bool, prepared: bool) -> Result<Self, Malformed> {
         let time = Timestamp::new(cursor.i64("xact_time")?);
         let flags = match record.info & HAS_INFO {

@@ -1,6 +1,6 @@
 //! The numbers, places and times that records are made of, as `pg_waldump` writes them.
 
-use super::{Hex, Hex8, Piece, Room, pieces};
+use super::{Hex, Piece, Room, pieces};
 use crate::ids::{BlockNumber, Fork, FullTransactionId, MultiXactId, OffsetNumber, Oid, OriginId};
 use crate::ids::{RelFileLocator, TimelineId, TransactionId};
 use crate::lsn::Lsn;
@@ -36,18 +36,16 @@ made_of! {
     FullTransactionId: |xid| pieces!(xid.epoch(), ":", xid.xid());
     RelFileLocator: |locator| pieces!(locator.tablespace, "/", locator.database, "/", locator.relation);
     Lsn: |lsn| pieces!(Hex(upper(*lsn)), "/", Hex(lower(*lsn)));
-    PaddedLsn: |lsn| pieces!(Hex(upper(lsn.0)), "/", Hex8(lower(lsn.0)));
 }
 
-/// An LSN with its lower half in eight digits: `16/0374D848`.
-pub(crate) struct PaddedLsn(pub(crate) Lsn);
-
-const fn upper(lsn: Lsn) -> u32 {
+/// The digits before the slash.
+pub(crate) const fn upper(lsn: Lsn) -> u32 {
     (lsn.get() >> 32) as u32
 }
 
+/// The digits behind the slash.
 #[allow(clippy::cast_possible_truncation)] // The lower half is meant.
-const fn lower(lsn: Lsn) -> u32 {
+pub(crate) const fn lower(lsn: Lsn) -> u32 {
     lsn.get() as u32
 }
 
@@ -88,7 +86,6 @@ mod tests {
             let (lsn, xid) = (Lsn::new(long >> bits), FullTransactionId::new(long >> bits));
             let locator = RelFileLocator::new(tablespace, database, relation);
             prop_assert_eq!(text(lsn), lsn.to_string());
-            prop_assert_eq!(text(PaddedLsn(lsn)), format!("{:X}/{:08X}", lsn.get() >> 32, lsn.get() as u32));
             prop_assert_eq!(text(xid), xid.to_string());
             prop_assert_eq!(text(locator), locator.to_string());
         }

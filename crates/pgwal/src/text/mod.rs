@@ -6,17 +6,20 @@
 //! and says how many do: the next piece goes over the rest.
 
 mod ids;
+mod memory;
 mod number;
 
-pub(crate) use ids::PaddedLsn;
-pub(crate) use number::{Hex, Hex2, Hex8, LowerHex, Right, three_digits};
+pub(crate) use ids::{lower, upper};
+pub(crate) use number::{Hex, Hex2, Hex8, LowerHex, column_of_6, column_of_10, six_digits, three_digits};
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use crate::ids::RelFileLocator;
 use crate::time_zone::{TimeZone, UtcOffset};
 use crate::timestamp::{LocalTime, Timestamp};
+use memory::{Relations, Second};
 
 /// Appends pieces to a [`TextBuffer`], one behind the other.
 macro_rules! append {
@@ -47,19 +50,28 @@ pub struct TextBuffer {
     time_zone: Option<Arc<dyn TimeZone>>,
     /// The offset of the time that was written last.
     offset: UtcOffset,
+    /// The second that was written last.
+    second: Second,
+    /// Relations that were written.
+    relations: Relations,
 }
 
 impl TextBuffer {
     /// An empty one, without memory yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), length: 0, time_zone: None, offset: UtcOffset::UTC }
+        Self::with(None, UtcOffset::UTC)
     }
 
     /// An empty one, in which times are those of `time_zone`, not of UTC.
     #[must_use]
     pub const fn in_time_zone(time_zone: Arc<dyn TimeZone>) -> Self {
-        Self { bytes: Vec::new(), length: 0, time_zone: Some(time_zone), offset: UtcOffset::UNKNOWN }
+        Self::with(Some(time_zone), UtcOffset::UNKNOWN)
+    }
+
+    const fn with(time_zone: Option<Arc<dyn TimeZone>>, offset: UtcOffset) -> Self {
+        let relations = Relations::new();
+        Self { bytes: Vec::new(), length: 0, time_zone, offset, second: Second::UNKNOWN, relations }
     }
 
     /// The text.
@@ -86,13 +98,17 @@ impl TextBuffer {
     }
 
     /// Appends a time, as `pg_waldump` prints it: `2026-11-21 02:17:03.123456 UTC`.
+    #[inline]
     pub fn append_time(&mut self, time: Timestamp) {
-        let local = self.local(time);
-        append!(self, local);
+        if let Some(piece) = self.second.with_microsecond(time) {
+            append_to(&mut self.bytes, &mut self.length, piece);
+        } else {
+            self.append_new_second(time);
+        }
     }
 
-    /// The time in this text's time zone.
-    pub(crate) fn local(&mut self, time: Timestamp) -> LocalTime {
+    #[inline(never)]
+    fn append_new_second(&mut self, time: Timestamp) {
         // The fraction of a second, whose sign is that of the time, does not count.
         let second = Timestamp::new((time.get() / 1_000_000).saturating_mul(1_000_000));
         if let Some(time_zone) = &self.time_zone
@@ -100,26 +116,42 @@ impl TextBuffer {
         {
             self.offset = time_zone.offset_at(second);
         }
-        LocalTime { time, offset: self.offset }
+        let beginning = self.length;
+        append!(self, LocalTime { time, offset: self.offset });
+        let written = self.bytes.get(beginning..self.length).unwrap_or_default();
+        self.second = Second::remember(time, written);
+    }
+
+    /// Appends `before`, a relation that is likely to come again, and `after`.
+    #[inline(always)]
+    pub(crate) fn append_relation(&mut self, before: impl Piece, relation: RelFileLocator, after: impl Piece) {
+        let relation = self.relations.get(relation);
+        append_to(&mut self.bytes, &mut self.length, pieces!(before, relation, after));
     }
 
     /// Appends a piece, or a tuple of them as [`append!`] makes it.
     #[inline(always)]
     pub(crate) fn append(&mut self, piece: impl Piece) {
-        let wanted = piece.room();
-        if wanted > self.bytes.len().wrapping_sub(self.length) {
-            self.grow(wanted);
-        }
-        let room = self.bytes.get_mut(self.length..).unwrap_or_default();
-        self.length = self.length.wrapping_add(Room::fill(room, piece));
+        append_to(&mut self.bytes, &mut self.length, piece);
     }
+}
 
-    #[cold]
-    #[inline(never)]
-    fn grow(&mut self, wanted: usize) {
-        let size = self.length.saturating_add(wanted).max(self.bytes.len().saturating_mul(2));
-        self.bytes.resize(size.max(512), 0);
+/// Stores a piece behind the text.
+#[inline(always)]
+fn append_to(bytes: &mut Vec<u8>, length: &mut usize, piece: impl Piece) {
+    let wanted = piece.room();
+    if wanted > bytes.len().wrapping_sub(*length) {
+        grow(bytes, length.saturating_add(wanted));
     }
+    let room = bytes.get_mut(*length..).unwrap_or_default();
+    *length = length.wrapping_add(Room::fill(room, piece));
+}
+
+#[cold]
+#[inline(never)]
+fn grow(bytes: &mut Vec<u8>, wanted: usize) {
+    let size = wanted.max(bytes.len().saturating_mul(2));
+    bytes.resize(size.max(512), 0);
 }
 
 impl fmt::Display for TextBuffer {
@@ -186,8 +218,15 @@ impl<'a> Room<'a> {
     /// Stores a chunk, of which only the first `used` bytes count: the next piece goes over the rest of it.
     #[inline(always)]
     pub(crate) fn put_part<const SIZE: usize>(&mut self, chunk: [u8; SIZE], used: u8) {
+        self.put_with(used, |place: &mut [u8; SIZE]| *place = chunk);
+    }
+
+    /// Stores a chunk by `fill`, of which only the first `used` bytes count. What is stored by parts need not be put
+    /// together elsewhere, which costs more than it seems: a processor waits if it loads at once what it stored in parts.
+    #[inline(always)]
+    pub(crate) fn put_with<const SIZE: usize>(&mut self, used: u8, fill: impl FnOnce(&mut [u8; SIZE])) {
         match self.next(SIZE).and_then(|place| place.first_chunk_mut()) {
-            Some(place) => *place = chunk,
+            Some(place) => fill(place),
             None => debug_assert!(false, "a piece stores more than it said"),
         }
         self.length = self.length.wrapping_add(used.into());
@@ -303,6 +342,19 @@ impl Piece for [u8] {
     #[inline(always)]
     fn put(&self, room: &mut Room<'_>) {
         room.put_slice(self);
+    }
+}
+
+/// A few bytes as they are.
+impl<const SIZE: usize> Piece for [u8; SIZE] {
+    #[inline(always)]
+    fn room(&self) -> usize {
+        SIZE
+    }
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        room.put_chunk(*self);
     }
 }
 

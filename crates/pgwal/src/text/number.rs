@@ -1,4 +1,5 @@
-//! Numbers: decimal ones by groups of three digits, hexadecimal ones by bytes, both out of tables.
+//! Numbers: small decimal ones and the bytes of hexadecimal ones out of tables, longer decimal ones by eight digits at
+//! once. How many digits a number has is hard to foresee for a processor, so there is no branch for it.
 
 use super::{Piece, Room};
 
@@ -32,6 +33,12 @@ impl Group {
         GROUPS.get((number % 1000) as usize).copied().unwrap_or(Self(0))
     }
 
+    /// How many bits the blanks have.
+    #[inline(always)]
+    const fn blanks(self) -> u32 {
+        self.0 >> 24
+    }
+
     /// With blanks.
     #[inline(always)]
     const fn with_blanks(self) -> [u8; 3] {
@@ -48,7 +55,7 @@ impl Group {
     /// Stores it without blanks.
     #[inline(always)]
     fn put(self, room: &mut Room<'_>) {
-        let blanks = self.0 >> 24;
+        let blanks = self.blanks();
         room.put_part(self.0.wrapping_shr(blanks).to_le_bytes(), 3u8.wrapping_sub((blanks / 8) as u8));
     }
 }
@@ -59,13 +66,115 @@ pub(crate) fn three_digits(number: i64) -> [u8; 3] {
     Group::of(number.unsigned_abs()).with_zeroes()
 }
 
+/// The lowest six digits of a number.
 #[inline(always)]
-fn put_decimal(number: u64, room: &mut Room<'_>) {
+pub(crate) fn six_digits(number: i64) -> [u8; 6] {
+    let ([a, b, c], [d, e, f]) = (three_digits(number / 1000), three_digits(number));
+    [a, b, c, d, e, f]
+}
+
+/// Six decimal digits as characters, the first in the lowest byte, with zeroes in front of them.
+#[derive(Clone, Copy)]
+struct SixDigits {
+    characters: u64,
+    /// How many bits the leading zeroes have; a number has one digit at least.
+    leading_zeroes: u32,
+}
+
+impl SixDigits {
+    /// One more than the largest number that has no more digits.
+    const LIMIT: u32 = 1_000_000;
+
+    /// The digits of a number below [`SixDigits::LIMIT`].
+    #[inline(always)]
+    fn of(number: u32) -> Self {
+        let (thousands, ones) = (number / 1000, number % 1000);
+        let (first, second) = (Group::of(thousands.into()), Group::of(ones.into()));
+        let leading_zeroes = if thousands == 0 { second.blanks().wrapping_add(24) } else { first.blanks() };
+        let characters = u64::from(first.0 & 0xFF_FFFF | 0x10_1010) | u64::from(second.0 & 0xFF_FFFF | 0x10_1010) << 24;
+        Self { characters, leading_zeroes }
+    }
+
+    /// With blanks instead of leading zeroes: they differ by one bit.
+    #[inline(always)]
+    fn with_blanks(self) -> [u8; 6] {
+        let zero_bits = !u64::MAX.wrapping_shl(self.leading_zeroes) & 0x1010_1010_1010;
+        let [column @ .., _, _] = (self.characters ^ zero_bits).to_le_bytes();
+        column
+    }
+
+    /// Stores them without leading zeroes.
+    #[inline(always)]
+    fn put(self, room: &mut Room<'_>) {
+        let digits = self.characters.wrapping_shr(self.leading_zeroes);
+        room.put_part(digits.to_le_bytes(), 6u8.wrapping_sub((self.leading_zeroes / 8) as u8));
+    }
+}
+
+/// Eight decimal digits, the first in the lowest byte, each as its value.
+#[derive(Clone, Copy)]
+struct EightDigits(u64);
+
+impl EightDigits {
+    /// One more than the largest number that has no more digits.
+    const LIMIT: u32 = 100_000_000;
+
+    /// The digits of a number below [`EightDigits::LIMIT`]: halved three times, each time all parts at once. A product
+    /// shifted to the right stands for the division; it is exact for parts that small.
+    #[inline(always)]
+    const fn of(number: u32) -> Self {
+        let (thousands, ones) = (number / 10_000, number % 10_000);
+        let halves = thousands as u64 | (ones as u64) << 32;
+        let hundreds = (halves.wrapping_mul(10_486) >> 20) & 0x0000_007F_0000_007F;
+        let pairs = hundreds | halves.wrapping_sub(hundreds.wrapping_mul(100)) << 16;
+        let tens = (pairs.wrapping_mul(103) >> 10) & 0x000F_000F_000F_000F;
+        Self(tens | pairs.wrapping_sub(tens.wrapping_mul(10)) << 8)
+    }
+
+    /// How many bits the leading zeroes have; a number has one digit at least.
+    #[inline(always)]
+    const fn leading_zeroes(self) -> u32 {
+        (self.0 | 1 << 56).trailing_zeros() & !7
+    }
+
+    #[inline(always)]
+    const fn with_zeroes(self) -> [u8; 8] {
+        (self.0 | 0x3030_3030_3030_3030).to_le_bytes()
+    }
+
+    #[inline(always)]
+    const fn with_blanks(self) -> [u8; 8] {
+        let behind_zeroes = u64::MAX.wrapping_shl(self.leading_zeroes());
+        (self.0 | 0x2020_2020_2020_2020 | 0x1010_1010_1010_1010 & behind_zeroes).to_le_bytes()
+    }
+
+    /// Stores them without leading zeroes.
+    #[inline(always)]
+    fn put(self, room: &mut Room<'_>) {
+        let zeroes = self.leading_zeroes();
+        let digits = u64::from_le_bytes(self.with_zeroes()).wrapping_shr(zeroes);
+        room.put_part(digits.to_le_bytes(), 8u8.wrapping_sub((zeroes / 8) as u8));
+    }
+}
+
+/// For numbers that are mostly small.
+#[inline(always)]
+fn put_small(number: u64, room: &mut Room<'_>) {
     match number {
         0..1000 => Group::of(number).put(room),
-        1000..1_000_000 => {
-            Group::of(number / 1000).put(room);
-            room.put_chunk(Group::of(number).with_zeroes());
+        _ => put_any(number, room),
+    }
+}
+
+/// For numbers of any size.
+#[inline(always)]
+fn put_any(number: u64, room: &mut Room<'_>) {
+    match u32::try_from(number) {
+        Ok(number @ 0..SixDigits::LIMIT) => SixDigits::of(number).put(room),
+        Ok(number @ SixDigits::LIMIT..EightDigits::LIMIT) => EightDigits::of(number).put(room),
+        Ok(number) => {
+            Group::of(u64::from(number / EightDigits::LIMIT)).put(room);
+            room.put_chunk(EightDigits::of(number % EightDigits::LIMIT).with_zeroes());
         }
         _ => {
             // Its memory is its own, or else the room of all pieces could not be kept in registers.
@@ -103,7 +212,7 @@ impl Piece for Groups {
 }
 
 macro_rules! unsigned {
-    ($($number:ty),*) => {$(
+    ($put:ident: $($number:ty),*) => {$(
         impl Piece for $number {
             #[inline(always)]
             fn room(&self) -> usize {
@@ -112,14 +221,14 @@ macro_rules! unsigned {
 
             #[inline(always)]
             fn put(&self, room: &mut Room<'_>) {
-                put_decimal(*self as u64, room);
+                $put(*self as u64, room);
             }
         }
     )*};
 }
 
 macro_rules! signed {
-    ($($number:ty),*) => {$(
+    ($put:ident: $($number:ty),*) => {$(
         impl Piece for $number {
             #[inline(always)]
             fn room(&self) -> usize {
@@ -131,44 +240,36 @@ macro_rules! signed {
                 if *self < 0 {
                     room.put_slice(b"-");
                 }
-                put_decimal(u64::from(self.unsigned_abs()), room);
+                $put(u64::from(self.unsigned_abs()), room);
             }
         }
     )*};
 }
 
-unsigned!(u8, u16, u32, u64, usize);
-signed!(i8, i16, i32, i64);
+// Counts and places within a page are small; numbers of transactions, blocks and files have any length.
+unsigned!(put_small: u8, u16, usize);
+unsigned!(put_any: u32, u64);
+signed!(put_small: i8, i16, i32, i64);
 
-/// A decimal number at the right end of a column of `WIDTH` bytes; wider if it must be.
-pub(crate) struct Right<const WIDTH: usize>(pub(crate) u32);
+/// A decimal number at the right end of a column of six bytes, if that is wide enough.
+#[inline(always)]
+pub(crate) fn column_of_6(number: u32) -> Option<[u8; 6]> {
+    (number < SixDigits::LIMIT).then(|| SixDigits::of(number).with_blanks())
+}
 
-impl<const WIDTH: usize> Piece for Right<WIDTH> {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        WIDTH.saturating_add(self.0.room())
+/// A decimal number at the right end of a column of ten bytes, which any has room in.
+#[inline(always)]
+pub(crate) fn column_of_10(number: u32) -> [u8; 10] {
+    if let Some([a, b, c, d, e, f]) = column_of_6(number) {
+        return [b' ', b' ', b' ', b' ', a, b, c, d, e, f];
     }
-
-    #[inline(always)]
-    fn put(&self, room: &mut Room<'_>) {
-        let number = u64::from(self.0);
-        match number {
-            0..1000 if WIDTH >= 3 => {
-                room.put_part([b' '; WIDTH], WIDTH.saturating_sub(3) as u8);
-                room.put_chunk(Group::of(number).with_blanks());
-            }
-            1000..1_000_000 if WIDTH >= 6 => {
-                room.put_part([b' '; WIDTH], WIDTH.saturating_sub(6) as u8);
-                room.put_chunk(Group::of(number / 1000).with_blanks());
-                room.put_chunk(Group::of(number).with_zeroes());
-            }
-            _ => {
-                let length = self.0.checked_ilog10().map_or(1, |exponent| exponent.saturating_add(1)) as usize;
-                room.put_part([b' '; WIDTH], WIDTH.saturating_sub(length) as u8);
-                self.0.put(room);
-            }
-        }
-    }
+    let ([first, second], [a, b, c, d, e, f, g, h]) = if number < EightDigits::LIMIT {
+        ([b' ', b' '], EightDigits::of(number).with_blanks())
+    } else {
+        let [_, first, second] = Group::of(u64::from(number / EightDigits::LIMIT)).with_blanks();
+        ([first, second], EightDigits::of(number % EightDigits::LIMIT).with_zeroes())
+    };
+    [first, second, a, b, c, d, e, f, g, h]
 }
 
 /// The two hexadecimal digits of each byte.
@@ -209,7 +310,7 @@ pub(crate) struct Hex8(pub(crate) u32);
 
 impl Hex8 {
     #[inline(always)]
-    fn characters(&self) -> [u8; 8] {
+    pub(crate) fn characters(&self) -> [u8; 8] {
         let [[a, b], [c, d], [e, f], [g, h]] = self.0.to_be_bytes().map(two_digits);
         [a, b, c, d, e, f, g, h]
     }
@@ -276,6 +377,12 @@ mod tests {
         String::from_utf8(bytes[..length].to_vec()).unwrap()
     }
 
+    fn assert_columns(number: u32) {
+        let column = column_of_6(number).map(|column| column.to_vec());
+        assert_eq!(column, Some(format!("{number:>6}").into_bytes()).filter(|column| column.len() == 6));
+        assert_eq!(column_of_10(number).to_vec(), format!("{number:>10}").into_bytes());
+    }
+
     #[test]
     fn numbers_of_each_length_have_their_digits() {
         let powers = std::iter::successors(Some(1u64), |power| power.checked_mul(10));
@@ -283,8 +390,7 @@ mod tests {
             assert_eq!(text(number), number.to_string());
             let Ok(short) = u32::try_from(number) else { continue };
             assert_eq!(text(short), short.to_string());
-            assert_eq!(text(Right::<6>(short)), format!("{short:>6}"));
-            assert_eq!(text(Right::<10>(short)), format!("{short:>10}"));
+            assert_columns(short);
         }
         assert_eq!([text(i8::MIN), text(i16::MIN), text(i32::MIN)], ["-128", "-32768", "-2147483648"]);
         assert_eq!([text(i64::MIN), text(i64::MAX)], [i64::MIN.to_string(), i64::MAX.to_string()]);
@@ -294,7 +400,7 @@ mod tests {
     fn small_numbers_are_all_right() {
         for number in 0..=u16::MAX {
             assert_eq!(text(number), number.to_string());
-            assert_eq!(text(Right::<6>(number.into())), format!("{number:>6}"));
+            assert_columns(number.into());
             assert_eq!(text(Hex(number.into())), format!("{number:X}"));
         }
         for byte in 0..=u8::MAX {
@@ -313,8 +419,11 @@ mod tests {
             prop_assert_eq!(text(long.cast_signed()), long.cast_signed().to_string());
             prop_assert_eq!(text(Hex(short)), format!("{short:X}"));
             prop_assert_eq!(text(Hex8(short)), format!("{short:08X}"));
-            prop_assert_eq!(text(Right::<10>(short)), format!("{short:>10}"));
+            assert_columns(short);
+            assert_columns(short >> (bits % 32));
             let three = short % 1000;
+            let six = short % 1_000_000;
+            prop_assert_eq!(six_digits(six.into()).to_vec(), format!("{six:06}").into_bytes());
             prop_assert_eq!(three_digits(three.into()).to_vec(), format!("{three:03}").into_bytes());
         }
     }
