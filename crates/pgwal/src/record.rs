@@ -191,7 +191,47 @@ impl<'a> Record<'a> {
 
     /// Decodes what is behind the fixed part: first all headers, then the data in the same order; the main data's
     /// header is the last.
+    #[inline]
     pub(crate) fn decode_content(&mut self, bytes: &'a [u8], page_size: u32) -> Result<(), Malformed> {
+        match self.decode_one_block(bytes) {
+            Some(()) => Ok(()),
+            None => self.decode_any_content(bytes, page_size),
+        }
+    }
+
+    /// What most records hold behind the fixed part: one block without an image, and main data of less than 256 bytes.
+    /// `None`, with nothing decoded, if there is anything else or anything wrong.
+    #[inline]
+    fn decode_one_block(&mut self, bytes: &'a [u8]) -> Option<()> {
+        let ([id, fork_flags, header @ ..], data) = bytes.get(RecordHeader::SIZE..)?.split_first_chunk::<22>()?;
+        let [l0, l1, t0, t1, t2, t3, d0, d1, d2, d3, r0, r1, r2, r3, b0, b1, b2, b3, DATA_SHORT, main_data_len] =
+            *header
+        else {
+            return None;
+        };
+        let flags = BlockFlags::from_bits_truncate(*fork_flags);
+        let data_len = usize::from(u16::from_le_bytes([l0, l1]));
+        let is_plain = !flags.intersects(BlockFlags::HAS_IMAGE.union(BlockFlags::SAME_RELATION))
+            && flags.contains(BlockFlags::HAS_DATA) == (data_len != 0);
+        let (data, main_data) = data.split_at_checked(data_len)?;
+        if *id > Block::MAX_ID || !is_plain || main_data.len() != usize::from(main_data_len) {
+            return None;
+        }
+        let number = u32::from_le_bytes;
+        self.blocks.push(Block {
+            id: *id,
+            flags,
+            relation: RelFileLocator::new(number([t0, t1, t2, t3]), number([d0, d1, d2, d3]), number([r0, r1, r2, r3])),
+            fork: Fork::new(fork_flags & 0x0F),
+            number: BlockNumber::new(number([b0, b1, b2, b3])),
+            data,
+            image: None,
+        });
+        self.main_data = main_data;
+        Some(())
+    }
+
+    fn decode_any_content(&mut self, bytes: &'a [u8], page_size: u32) -> Result<(), Malformed> {
         let mut cursor = Cursor::new(bytes.get(RecordHeader::SIZE..).unwrap_or_default());
         let mut main_data_len = 0usize;
         let mut data_total = 0usize;

@@ -2,7 +2,7 @@
 
 use crate::lsn::Lsn;
 use crate::record::Record;
-use crate::text::{Hex, Hex8, Piece, Room, column_of_6, column_of_10, lower, upper};
+use crate::text::{Hex, Hex8, Piece, Room, column_of_6, fill_column_of_10, lower, upper};
 
 /// Lengths, transaction, LSN and that of the record before:
 /// ` len (rec/tot):     54/    54, tx:        731, lsn: 0/01500028, prev 0/014FFFF0, desc: `.
@@ -21,12 +21,17 @@ impl Piece for Columns<'_, '_> {
     fn put(&self, room: &mut Room<'_>) {
         let Record { lsn, prev, total_len, xid, .. } = *self.0;
         let without_images = total_len.saturating_sub(self.0.image_len());
-        match (column_of_6(without_images), column_of_6(total_len)) {
-            (Some(without_images), Some(total_len)) => room.put_with(NUMBERS.len() as u8, |place| {
+        let total = column_of_6(total_len);
+        // Mostly there is no image.
+        let rest = if without_images == total_len { total } else { column_of_6(without_images) };
+        match (rest, total) {
+            (Some(rest), Some(total)) => room.put_with(NUMBERS.len() as u8, |place| {
                 *place = *NUMBERS;
-                place[16..22].copy_from_slice(&without_images);
-                place[23..29].copy_from_slice(&total_len);
-                place[35..45].copy_from_slice(&column_of_10(xid.get()));
+                place[16..22].copy_from_slice(&rest);
+                place[23..29].copy_from_slice(&total);
+                if let Some(column) = place[35..].first_chunk_mut() {
+                    fill_column_of_10(column, xid.get());
+                }
             }),
             _ => {
                 let (numbers, length) = wide_numbers([without_images, total_len, xid.get()]);

@@ -37,10 +37,14 @@ impl Title {
             let titles = titles.get_or_init(|| Self::all(version));
             titles.get(usize::from(rmgr.get()) << 4 | usize::from(info >> 4))
         });
-        match known {
-            Some(title) => use_title(title),
-            None => use_title(&Self::new(rmgr, info, version)),
-        }
+        let unknown;
+        use_title(match known {
+            Some(title) => title,
+            None => {
+                unknown = Self::new(rmgr, info, version);
+                &unknown
+            }
+        })
     }
 
     #[cold]

@@ -10,7 +10,7 @@ mod memory;
 mod number;
 
 pub(crate) use ids::{lower, upper};
-pub(crate) use number::{Hex, Hex2, Hex8, LowerHex, column_of_6, column_of_10, six_digits, three_digits};
+pub(crate) use number::{Hex, Hex2, Hex8, LowerHex, column_of_6, fill_column_of_10, six_digits, three_digits};
 
 use std::fmt;
 use std::io;

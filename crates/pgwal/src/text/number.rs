@@ -3,8 +3,8 @@
 
 use super::{Piece, Room};
 
-/// Three decimal digits as characters, the first in the lowest byte, with blanks instead of leading zeroes. The highest
-/// byte says how many bits the blanks have.
+/// Three decimal digits as characters, the first in the lowest byte. The highest byte says how many bits the leading
+/// zeroes have; a number has one digit at least.
 #[derive(Clone, Copy)]
 struct Group(u32);
 
@@ -15,12 +15,15 @@ static GROUPS: [Group; 1000] = {
     let mut number = 0;
     while number < 1000 {
         let [first, second, third] = [number / 100, number / 10 % 10, number % 10];
-        let zeroes = u32::from_le_bytes([b'0' + first as u8, b'0' + second as u8, b'0' + third as u8, 0]);
-        groups[number] = Group(match number {
-            0..10 => zeroes ^ 0x1000_1010,
-            10..100 => zeroes ^ 0x0800_0010,
-            _ => zeroes,
-        });
+        let leading_zeroes = if number < 10 {
+            16
+        } else if number < 100 {
+            8
+        } else {
+            0
+        };
+        let bytes = [b'0' + first as u8, b'0' + second as u8, b'0' + third as u8, leading_zeroes];
+        groups[number] = Group(u32::from_le_bytes(bytes));
         number += 1;
     }
     groups
@@ -33,30 +36,23 @@ impl Group {
         GROUPS.get((number % 1000) as usize).copied().unwrap_or(Self(0))
     }
 
-    /// How many bits the blanks have.
+    /// How many bits the leading zeroes have.
     #[inline(always)]
-    const fn blanks(self) -> u32 {
+    const fn leading_zeroes(self) -> u32 {
         self.0 >> 24
     }
 
-    /// With blanks.
     #[inline(always)]
-    const fn with_blanks(self) -> [u8; 3] {
+    const fn with_zeroes(self) -> [u8; 3] {
         let [first, second, third, _] = self.0.to_le_bytes();
         [first, second, third]
     }
 
-    /// With leading zeroes: they and blanks differ by one bit.
-    #[inline(always)]
-    const fn with_zeroes(self) -> [u8; 3] {
-        Self(self.0 | 0x10_1010).with_blanks()
-    }
-
-    /// Stores it without blanks.
+    /// Stores it without leading zeroes.
     #[inline(always)]
     fn put(self, room: &mut Room<'_>) {
-        let blanks = self.blanks();
-        room.put_part(self.0.wrapping_shr(blanks).to_le_bytes(), 3u8.wrapping_sub((blanks / 8) as u8));
+        let zeroes = self.leading_zeroes();
+        room.put_part(self.0.wrapping_shr(zeroes).to_le_bytes(), 3u8.wrapping_sub((zeroes / 8) as u8));
     }
 }
 
@@ -73,9 +69,10 @@ pub(crate) fn six_digits(number: i64) -> [u8; 6] {
     [a, b, c, d, e, f]
 }
 
-/// Six decimal digits as characters, the first in the lowest byte, with zeroes in front of them.
+/// Six decimal digits, the first in the lowest byte.
 #[derive(Clone, Copy)]
 struct SixDigits {
+    /// With leading zeroes. The upper two bytes do not count.
     characters: u64,
     /// How many bits the leading zeroes have; a number has one digit at least.
     leading_zeroes: u32,
@@ -90,15 +87,16 @@ impl SixDigits {
     fn of(number: u32) -> Self {
         let (thousands, ones) = (number / 1000, number % 1000);
         let (first, second) = (Group::of(thousands.into()), Group::of(ones.into()));
-        let leading_zeroes = if thousands == 0 { second.blanks().wrapping_add(24) } else { first.blanks() };
-        let characters = u64::from(first.0 & 0xFF_FFFF | 0x10_1010) | u64::from(second.0 & 0xFF_FFFF | 0x10_1010) << 24;
+        let leading_zeroes =
+            if thousands == 0 { second.leading_zeroes().wrapping_add(24) } else { first.leading_zeroes() };
+        let characters = u64::from(first.0 & 0xFF_FFFF) | u64::from(second.0) << 24;
         Self { characters, leading_zeroes }
     }
 
     /// With blanks instead of leading zeroes: they differ by one bit.
     #[inline(always)]
     fn with_blanks(self) -> [u8; 6] {
-        let zero_bits = !u64::MAX.wrapping_shl(self.leading_zeroes) & 0x1010_1010_1010;
+        let zero_bits = 0x1010_1010_1010 & !u64::MAX.wrapping_shl(self.leading_zeroes);
         let [column @ .., _, _] = (self.characters ^ zero_bits).to_le_bytes();
         column
     }
@@ -257,19 +255,20 @@ pub(crate) fn column_of_6(number: u32) -> Option<[u8; 6]> {
     (number < SixDigits::LIMIT).then(|| SixDigits::of(number).with_blanks())
 }
 
-/// A decimal number at the right end of a column of ten bytes, which any has room in.
+/// A decimal number at the right end of a column of ten blanks, which any has room in.
 #[inline(always)]
-pub(crate) fn column_of_10(number: u32) -> [u8; 10] {
-    if let Some([a, b, c, d, e, f]) = column_of_6(number) {
-        return [b' ', b' ', b' ', b' ', a, b, c, d, e, f];
-    }
-    let ([first, second], [a, b, c, d, e, f, g, h]) = if number < EightDigits::LIMIT {
-        ([b' ', b' '], EightDigits::of(number).with_blanks())
+pub(crate) fn fill_column_of_10(column: &mut [u8; 10], number: u32) {
+    if let Some(digits) = column_of_6(number) {
+        column[4..].copy_from_slice(&digits);
+    } else if number < EightDigits::LIMIT {
+        column[2..].copy_from_slice(&EightDigits::of(number).with_blanks());
     } else {
-        let [_, first, second] = Group::of(u64::from(number / EightDigits::LIMIT)).with_blanks();
-        ([first, second], EightDigits::of(number % EightDigits::LIMIT).with_zeroes())
-    };
-    [first, second, a, b, c, d, e, f, g, h]
+        // A number that is longer than eight digits has ten at most.
+        let SixDigits { characters, leading_zeroes } = SixDigits::of(number / EightDigits::LIMIT);
+        let [_, _, _, _, first, second, _, _] = characters.to_le_bytes();
+        column[..2].copy_from_slice(&[if leading_zeroes == 40 { b' ' } else { first }, second]);
+        column[2..].copy_from_slice(&EightDigits::of(number % EightDigits::LIMIT).with_zeroes());
+    }
 }
 
 /// The two hexadecimal digits of each byte.
@@ -380,7 +379,9 @@ mod tests {
     fn assert_columns(number: u32) {
         let column = column_of_6(number).map(|column| column.to_vec());
         assert_eq!(column, Some(format!("{number:>6}").into_bytes()).filter(|column| column.len() == 6));
-        assert_eq!(column_of_10(number).to_vec(), format!("{number:>10}").into_bytes());
+        let mut column = [b' '; 10];
+        fill_column_of_10(&mut column, number);
+        assert_eq!(column.to_vec(), format!("{number:>10}").into_bytes());
     }
 
     #[test]
