@@ -1,7 +1,10 @@
 //! `cargo xtask soak`.
 
+mod seeds;
+
 use std::env;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,6 +13,15 @@ use crate::command::run as run_command;
 use crate::steps::Steps;
 use crate::tools;
 use crate::workspace::Workspace;
+use seeds::Seeds;
+
+/// Longest input in bytes: two pages and a little.
+const MAX_INPUT: u32 = 20_000;
+/// Seconds that no input may take, though a sanitizer watches.
+const SECONDS_PER_INPUT: u32 = 10;
+/// Memory that no target may need and no single allocation may exceed, in megabytes; the sanitizer's own included.
+const MEGABYTES: u32 = 1024;
+const MEGABYTES_AT_ONCE: u32 = 8;
 
 /// Runs what takes too long for every change: the fuzz targets, each for a while.
 ///
@@ -20,6 +32,9 @@ pub(crate) struct Arguments {
     /// How long each target runs
     #[arg(long, default_value_t = 600, value_name = "N")]
     seconds: u32,
+    /// Takes seeds from the segments in this directory as well
+    #[arg(long, value_name = "DIR")]
+    wal: Option<PathBuf>,
     /// Which fuzz targets [default: all]
     targets: Vec<String>,
 }
@@ -32,12 +47,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let path = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths([tools].into_iter().chain(env::split_paths(&path)))?;
     let targets = targets(&workspace, &arguments.targets)?;
+    steps.take("seeds", || {
+        let mut seeds = Seeds::plant(&workspace.root().join("fuzz/corpus"))?;
+        if let Some(logs) = &arguments.wal {
+            eprintln!("    {} seeds from {}", seeds.take_from(logs)?, logs.display());
+        }
+        Ok(())
+    })?;
     for target in &targets {
         steps.take("fuzzing", || {
             eprintln!("    {target}, {} s", arguments.seconds);
             let mut fuzz = Command::new("rustup");
             fuzz.args(["run", "nightly", "cargo", "fuzz", "run", target, "--"]);
-            fuzz.arg(format!("-max_total_time={}", arguments.seconds)).args(["-max_len=20000", "-verbosity=0"]);
+            fuzz.arg(format!("-max_total_time={}", arguments.seconds)).arg(format!("-max_len={MAX_INPUT}"));
+            fuzz.arg(format!("-timeout={SECONDS_PER_INPUT}")).arg(format!("-rss_limit_mb={MEGABYTES}"));
+            fuzz.arg(format!("-malloc_limit_mb={MEGABYTES_AT_ONCE}")).arg("-verbosity=0");
             // The variables of the cargo that runs this program name another toolchain.
             for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO")) {
                 fuzz.env_remove(name);
