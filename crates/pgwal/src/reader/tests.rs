@@ -262,6 +262,19 @@ fn a_wrong_checksum_names_the_record() {
     assert!(matches!(error.kind, ReadErrorKind::Checksum { .. }) && !error.is_end_of_wal());
 }
 
+#[test]
+fn the_first_record_s_prev_link_leads_back_in_whatever_pieces_it_comes() {
+    for (previous, is_right) in [(START - 100, true), (u64::MAX, false), (START + 40, false)] {
+        let mut writer = Writer::new();
+        writer.previous = previous;
+        writer.record(&[1; 10]);
+        for chunk in [1, PAGE] {
+            let (records, error) = read_all(&writer.bytes, Reader::begin(Lsn::new(START), options()), chunk);
+            assert_eq!((records.len(), error.is_none()), (usize::from(is_right), is_right), "in pieces of {chunk}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_records_in_any_pieces(lengths in proptest::collection::vec(0usize..20_000, 1..20), chunk in 1usize..30_000) {

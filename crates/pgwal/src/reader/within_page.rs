@@ -18,7 +18,7 @@ pub(super) struct WithinPage<'a> {
     at: usize,
     /// Where the next record begins.
     pub(super) position: Lsn,
-    /// Where the one before begins; if it is not known, a position that no record has.
+    /// Where the one before begins.
     pub(super) previous: Lsn,
     /// What lies between the parts of the record beside itself, in bytes: headers of pages.
     between: u64,
@@ -48,13 +48,15 @@ impl<'a> WithinPage<'a> {
     pub(super) fn new(reader: &Reader, input: &'a [u8]) -> Self {
         let position = reader.position;
         let room = usize::try_from(reader.page_end.since(position)).unwrap_or(usize::MAX);
-        let page = if position < reader.skip_before { &[] } else { input.get(..room).unwrap_or(input) };
+        // The first record of all has no record before it that its prev-link can be compared with.
+        let elsewhere = position < reader.skip_before || reader.previous.is_none();
+        let page = if elsewhere { &[] } else { input.get(..room).unwrap_or(input) };
         let checks = match Instruction::detect() {
             _ if !reader.options.verify_checksums => Checks::NoChecksum,
             Some(instruction) => Checks::ByInstruction(instruction),
             None => Checks::Portable,
         };
-        let previous = reader.previous.unwrap_or(Lsn::MAX);
+        let previous = reader.previous.unwrap_or(Lsn::INVALID);
         Self::of(reader, page, position, previous, 0, checks)
     }
 
