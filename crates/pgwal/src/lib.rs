@@ -31,6 +31,7 @@
 mod crc32c;
 mod cursor;
 mod describe;
+mod descriptor;
 mod error;
 mod heap_page;
 mod ids;
@@ -51,6 +52,7 @@ mod visibility_map;
 mod visit;
 
 pub use cursor::Cursor;
+pub use descriptor::{Descriptor, Descriptors, RegisterError};
 pub use error::{Malformed, ReadError, ReadErrorKind, RecordError};
 pub use heap_page::{HeapPage, ItemFlags, ItemId, TupleHeader, Updater, infomask};
 pub use ids::{

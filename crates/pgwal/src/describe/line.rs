@@ -6,12 +6,13 @@
 use crate::DEFAULT_BLOCK_SIZE;
 use crate::describe::columns::Columns;
 use crate::describe::title::Title;
+use crate::descriptor;
 use crate::error::ReadError;
 use crate::ids::Fork;
 use crate::image::Image;
 use crate::raw_record::RawRecord;
 use crate::record::{Block, Record};
-use crate::text::{TextBuffer, append, pieces};
+use crate::text::{Piece, TextBuffer, append, pieces};
 use crate::version::Version;
 
 impl Record<'_> {
@@ -76,10 +77,17 @@ impl Image<'_> {
 /// Everything before the blocks.
 #[inline]
 fn append_beginning(record: &Record<'_>, text: &mut TextBuffer) {
-    Title::of(record, |title| append!(text, &title.rmgr, Columns(record), &title.operation));
+    if !record.rmgr.is_custom() || !descriptor::append_names(record, text) {
+        Title::of(record, |title| append!(text, &title.rmgr, Columns(record), &title.operation));
+    }
     if let Err(error) = record.append_description(text) {
         append!(text, "(invalid: ", error.cause.to_string(), ")");
     }
+}
+
+/// The columns before the description; `operation` ends with a blank.
+pub(crate) fn append_columns(record: &Record<'_>, rmgr: impl Piece, operation: impl Piece, text: &mut TextBuffer) {
+    append!(text, "rmgr: ", rmgr, Columns(record), operation);
 }
 
 #[inline]

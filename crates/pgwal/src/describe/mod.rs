@@ -15,7 +15,7 @@ mod gist;
 mod hash;
 mod heap;
 mod heap2;
-mod line;
+pub(crate) mod line;
 mod logical_message;
 mod multixact;
 mod relmap;
@@ -26,11 +26,12 @@ mod spgist;
 mod standby;
 mod tablespace;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod title;
 mod xact;
 mod xlog;
 
+use crate::descriptor;
 use crate::error::RecordError;
 use crate::record::Record;
 use crate::rmgr::{self, RmgrId};
@@ -133,10 +134,10 @@ impl Record<'_> {
             RmgrId::LOGICAL_MESSAGE => tell(&rmgr::logical_message::LogicalMessage::parse(self), |parsed| {
                 logical_message::describe(parsed, version, text)
             }),
-            custom => {
+            custom => descriptor::describe(self, text).unwrap_or_else(|| {
                 append!(text, "rmid: ", custom.get());
                 Ok(())
-            }
+            }),
         }
     }
 }

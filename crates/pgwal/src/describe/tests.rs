@@ -7,7 +7,7 @@ use crate::image::Image;
 use crate::lsn::Lsn;
 use crate::record::{Block, BlockFlags};
 
-pub(super) fn record(rmgr: RmgrId, info: u8, version: Version, main_data: &[u8]) -> Record<'_> {
+pub(crate) fn record(rmgr: RmgrId, info: u8, version: Version, main_data: &[u8]) -> Record<'_> {
     Record {
         lsn: Lsn::new(0x150_0028),
         end: Lsn::new(0x150_0060),

@@ -16,6 +16,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use crate::descriptor::Descriptors;
 use crate::ids::RelFileLocator;
 use crate::time_zone::{TimeZone, UtcOffset};
 use crate::timestamp::{LocalTime, Timestamp};
@@ -54,6 +55,8 @@ pub struct TextBuffer {
     second: Second,
     /// Relations that were written.
     relations: Relations,
+    /// Who describes records of custom resource managers.
+    descriptors: Option<Arc<Descriptors>>,
 }
 
 impl TextBuffer {
@@ -71,7 +74,19 @@ impl TextBuffer {
 
     const fn with(time_zone: Option<Arc<dyn TimeZone>>, offset: UtcOffset) -> Self {
         let relations = Relations::new();
-        Self { bytes: Vec::new(), length: 0, time_zone, offset, second: Second::UNKNOWN, relations }
+        Self { bytes: Vec::new(), length: 0, time_zone, offset, second: Second::UNKNOWN, relations, descriptors: None }
+    }
+
+    /// The same, in which records of custom resource managers are told as their extensions tell them.
+    #[must_use]
+    pub fn with_descriptors(self, descriptors: Arc<Descriptors>) -> Self {
+        Self { descriptors: Some(descriptors), ..self }
+    }
+
+    /// Who describes records of custom resource managers, if that was said.
+    #[must_use]
+    pub const fn descriptors(&self) -> Option<&Arc<Descriptors>> {
+        self.descriptors.as_ref()
     }
 
     /// The text.
@@ -95,6 +110,22 @@ impl TextBuffer {
     /// Removes the text and keeps the memory.
     pub const fn clear(&mut self) {
         self.length = 0;
+    }
+
+    /// Removes all but the first `length` bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
+    /// Appends bytes, in whatever encoding.
+    pub fn append_bytes(&mut self, bytes: &[u8]) {
+        append!(self, bytes);
+    }
+
+    /// Appends formatted text: `text.append_format(format_args!("{count} keys"))`.
+    pub fn append_format(&mut self, arguments: fmt::Arguments<'_>) {
+        // Appending never fails.
+        let _ = io::Write::write_fmt(self, arguments);
     }
 
     /// Appends a time, as `pg_waldump` prints it: `2026-11-21 02:17:03.123456 UTC`.
