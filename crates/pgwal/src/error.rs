@@ -3,9 +3,11 @@
 use crate::ids::{TimelineId, TransactionId};
 use crate::lsn::Lsn;
 use crate::rmgr::RmgrId;
+use crate::version::Version;
 
 /// A structure does not hold what its format promises.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Malformed {
     /// There are fewer bytes than the field needs.
     #[error("{field}: wanted {wanted} bytes, {available} left")]
@@ -77,9 +79,13 @@ pub enum ReadErrorKind {
         /// CRC-32C of the record.
         computed: u32,
     },
-    /// The page is of no PostgreSQL that is known here; zero where nothing was written yet.
+    /// The page is of no PostgreSQL at all; zero where nothing was written yet.
     #[error("invalid magic number {0:04X}")]
     PageMagic(u16),
+    /// The first page that was read is of a PostgreSQL that is not supported: older than the oldest
+    /// [`Version`], newer than the newest, or between two of them while that was developed.
+    #[error("{}", unsupported(*.0))]
+    UnsupportedVersion(u16),
     /// Unknown or unexpected flags of the page.
     #[error("invalid info bits {0:04X}")]
     PageInfo(u16),
@@ -138,6 +144,30 @@ pub enum ReadErrorKind {
     },
 }
 
+impl ReadErrorKind {
+    /// What is wrong with a page of this magic number, if the pages before are of `version`. The numbers of all
+    /// PostgreSQL from 8.0 on lie between 0xD05A and 0xD1FF, and go up; another one amid the log is damage.
+    pub(crate) fn of_page_magic(magic: u16, version: Option<Version>) -> Self {
+        match magic {
+            0xD05A..=0xD1FF if version.is_none() => Self::UnsupportedVersion(magic),
+            _ => Self::PageMagic(magic),
+        }
+    }
+}
+
+/// Which version has the magic number, as far as is known.
+fn unsupported(magic: u16) -> String {
+    let [oldest, .., newest] = Version::ALL;
+    let which = if magic < oldest.page_magic() {
+        format!("older than {oldest}")
+    } else if magic > newest.page_magic() {
+        format!("newer than {newest}")
+    } else {
+        "under development".to_owned()
+    };
+    format!("WAL of PostgreSQL {which} is not supported (magic number {magic:04X}, supported are {oldest} to {newest})")
+}
+
 impl ReadError {
     /// Whether this is how the log ends where nothing (or what a recycled segment held before) follows, as against
     /// damage in its middle.
@@ -149,5 +179,27 @@ impl ReadError {
             ReadErrorKind::PageAddress(found) => found < self.lsn,
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_another_postgresql_says_so() {
+        let text = |magic, version| ReadErrorKind::of_page_magic(magic, version).to_string();
+        let supported = "supported are 13 to 18";
+        assert_eq!(
+            [0xD101, 0xD114, 0xD120].map(|magic| text(magic, None)),
+            [
+                format!("WAL of PostgreSQL older than 13 is not supported (magic number D101, {supported})"),
+                format!("WAL of PostgreSQL under development is not supported (magic number D114, {supported})"),
+                format!("WAL of PostgreSQL newer than 18 is not supported (magic number D120, {supported})"),
+            ]
+        );
+        assert_eq!(text(0xD120, Some(Version::V18)), "invalid magic number D120");
+        assert_eq!(text(0x1234, None), "invalid magic number 1234");
+        assert_eq!(ReadErrorKind::of_page_magic(0, None), ReadErrorKind::PageMagic(0));
     }
 }

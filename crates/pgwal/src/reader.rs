@@ -512,7 +512,7 @@ impl Reader {
         let page = self.position;
         let error = |kind| Err(ReadError { lsn: page, kind });
         let Some(version) = Version::from_page_magic(header.magic) else {
-            return error(ReadErrorKind::PageMagic(header.magic));
+            return error(ReadErrorKind::of_page_magic(header.magic, self.version));
         };
         if header.flags.has_unknown() {
             return error(ReadErrorKind::PageInfo(header.flags.bits()));

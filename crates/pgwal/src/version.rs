@@ -5,6 +5,7 @@ use std::fmt;
 /// A major version whose WAL this crate reads. The number of a page (`XLOG_PAGE_MAGIC`) changes with each major;
 /// minor releases may differ behind the same number, so look at what a record holds as well.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
 pub enum Version {
     /// PostgreSQL 13.
     V13,
