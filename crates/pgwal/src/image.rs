@@ -96,14 +96,18 @@ impl<'a> Image<'a> {
                 target.copy_from_slice(self.bytes);
                 stored
             }
+            #[cfg(feature = "pglz")]
             Some(Compression::Pglz) => {
                 pglz::decompress_into(self.bytes, target, true).ok_or(ImageError::Compression(Compression::Pglz))?
             }
+            #[cfg(feature = "lz4")]
             Some(Compression::Lz4) => lz4_flex::block::decompress_into(self.bytes, target)
                 .map_err(|_| ImageError::Compression(Compression::Lz4))?,
+            #[cfg(feature = "zstd")]
             Some(Compression::Zstd) => zstd::bulk::decompress_to_buffer(self.bytes, target)
                 .map_err(|_| ImageError::Compression(Compression::Zstd))?,
-            Some(Compression::Unknown) => return Err(ImageError::Compression(Compression::Unknown)),
+            // Or one whose feature is switched off.
+            Some(unknown) => return Err(ImageError::NotSupported(unknown)),
         };
         if written != stored {
             return Err(ImageError::Length { expected: stored, found: written });
@@ -118,6 +122,7 @@ impl<'a> Image<'a> {
 
 /// An image cannot be turned into a page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ImageError {
     /// The hole does not lie within the page.
     #[error("hole of {length} bytes at offset {offset} is not inside of the page")]
@@ -136,8 +141,11 @@ pub enum ImageError {
         found: usize,
     },
     /// The bytes cannot be decompressed.
-    #[error("could not decompress image ({0:?})")]
+    #[error("could not decompress image ({})", .0.name())]
     Compression(Compression),
+    /// The method is not known, or the feature of this crate that it needs is switched off.
+    #[error("image is compressed with {}, which is not supported here", .0.name())]
+    NotSupported(Compression),
 }
 
 #[cfg(test)]
@@ -145,14 +153,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[cfg(all(feature = "lz4", feature = "pglz", feature = "zstd"))]
     fn page(hole: std::ops::Range<usize>) -> Vec<u8> {
         (0..8192).map(|at| if hole.contains(&at) { 0 } else { (at / 7 % 251) as u8 }).collect()
     }
 
+    #[cfg(all(feature = "lz4", feature = "pglz", feature = "zstd"))]
     fn without(page: &[u8], hole: std::ops::Range<usize>) -> Vec<u8> {
         [&page[..hole.start], &page[hole.end..]].concat()
     }
 
+    #[cfg(all(feature = "lz4", feature = "pglz", feature = "zstd"))]
     #[test]
     fn each_compression_gives_the_page_back() {
         let hole = 100..4000;
@@ -173,6 +184,20 @@ mod tests {
             let image = Image::new(&bytes[..bytes.len() - 1], 100, 3900, info, Version::V15);
             assert!(image.restore(&mut restored).is_err(), "info {info:02X}");
         }
+    }
+
+    #[test]
+    fn a_method_that_is_not_there_says_so() {
+        let image = Image { compression: Some(Compression::Unknown), ..Image::new(&[], 0, 0, 0, Version::V15) };
+        let error = image.restore(&mut [0; 8192]).unwrap_err();
+        assert_eq!(error.to_string(), "image is compressed with unknown, which is not supported here");
+        let zstd = Image::new(&[1, 2, 3], 0, 0, 0x12, Version::V15).restore(&mut [0; 8192]).unwrap_err();
+        let expected = if cfg!(feature = "zstd") {
+            ImageError::Compression(Compression::Zstd)
+        } else {
+            ImageError::NotSupported(Compression::Zstd)
+        };
+        assert_eq!(zstd, expected);
     }
 
     #[test]
