@@ -309,6 +309,16 @@ impl Fork {
     }
 }
 
+impl fmt::Display for Fork {
+    /// Its name, or its number if it has none.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => formatter.pad(name),
+            None => fmt::Display::fmt(&self.0, formatter),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,6 +341,7 @@ mod tests {
         }
         assert_eq!("vm".parse(), Ok(Fork::VISIBILITY_MAP));
         assert!("VM".parse::<Fork>().is_err());
+        assert_eq!([Fork::INIT, Fork::new(9)].map(|fork| fork.to_string()), ["init", "9"]);
     }
 
     #[test]

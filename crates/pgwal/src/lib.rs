@@ -1,24 +1,15 @@
-//! PostgreSQL's write-ahead log, read outside of PostgreSQL.
+#![doc = include_str!("../README.md")]
 //!
-//! This crate knows the format and nothing else: no files, no sockets, no server. Bytes go in, [`Record`]s come
-//! out, each borrowed from those bytes; what a record holds is typed per resource manager in [`rmgr`].
+//! # Where to look
 //!
-//! ```
-//! use pgwal::{Lsn, Reader, ReaderOptions};
-//!
-//! # fn main() -> Result<(), pgwal::ReadError> {
-//! let segment: Vec<u8> = Vec::new(); // the bytes of 000000010000000000000001
-//! let mut reader = Reader::seek(Lsn::new(0x100_0000), ReaderOptions::default());
-//! loop {
-//!     let start = (reader.position().get() - 0x100_0000) as usize;
-//!     match reader.read(segment.get(start..).unwrap_or_default())? {
-//!         Some(record) => println!("{} {}", record.lsn, record.rmgr),
-//!         None => break, // the next segment, or wait until there is more
-//!     }
-//! }
-//! # Ok(())
-//! # }
-//! ```
+//! - [`Reader`]: from bytes to records. [`Reader::read`] gives one after the other, [`Reader::for_each`] all of a piece of
+//!   the log, as [`RawRecord`]s, which are decoded only if that is asked for.
+//! - [`Record`] and its [`Block`]s: what every record has. [`rmgr`]: what the records of each resource manager hold,
+//!   typed.
+//! - [`Record::identify`], [`Record::append_description`], [`Record::append_line`]: the words of `pg_waldump`, into a
+//!   [`TextBuffer`]; [`Descriptors`] for the records of extensions, [`TimeZone`] for local times.
+//! - [`Image`]: full-page images; [`HeapPage`] and [`VisibilityMapPage`]: what is on such a page.
+//! - [`SegmentName`], [`TimelineHistory`]: which file holds which part of the log.
 //!
 //! Sources in PostgreSQL: `src/include/access/xlogrecord.h`, `src/include/access/xlog_internal.h`,
 //! `src/backend/access/transam/xlogreader.c`.
