@@ -120,7 +120,7 @@ struct Piece<V> {
     /// The first record, and where the one before it begins.
     first: Option<(Lsn, Lsn)>,
     last: Option<LastRecord>,
-    /// Whether the first record of a later piece was seen.
+    /// Whether there are no more records in it.
     whole: bool,
     visitor: V,
 }
@@ -136,6 +136,9 @@ impl<V: Visit> Visit for Piece<V> {
             self.first = Some((record.lsn, record.header.prev));
         }
         self.last = Some(LastRecord { lsn: record.lsn, end: record.end });
-        self.visitor.visit(record)
+        self.visitor.visit(record)?;
+        // The next one begins in a later piece: it need not be looked for.
+        self.whole = record.end >= self.border;
+        if self.whole { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
