@@ -17,7 +17,6 @@ const PACKAGE: &str = "postgresql-17";
 /// What was tried. Debian's mirror keeps only the newest of a release: where this one is gone, that one is taken.
 const VERSION: &str = "17.11-0+deb13u1";
 const RELEASE: &str = "trixie";
-const MIRROR: &str = "http://deb.debian.org/debian";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const OPTIONS: [&str; 6] =
     ["--enable-cassert", "--with-lz4", "--with-zstd", "--without-icu", "--without-readline", "--disable-rpath"];
@@ -76,6 +75,21 @@ fn missing() -> Vec<Missing> {
     if has_all { Vec::new() } else { vec![Missing::BuildDependencies] }
 }
 
+/// Where this machine gets its own packages from: every release is there.
+fn mirror() -> Result<String> {
+    let targets = ["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Identifier: Packages"];
+    let printed = capture(Command::new("apt-get").args(targets))?;
+    main_mirror(&printed).context("apt-get indextargets names no mirror with the main part of a release of Debian")
+}
+
+/// Lines are like `http://mirror/debian/ bookworm main`; updates of a release have names such as `bookworm-updates`.
+fn main_mirror(printed: &str) -> Option<String> {
+    printed.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+        [mirror, release, "main"] if !release.contains('-') => Some(mirror.to_owned()),
+        _ => None,
+    })
+}
+
 /// Downloads the source package and unpacks it; apt checks Debian's signature.
 fn unpack(scratch: &Path) -> Result<PathBuf> {
     if !apt::is_on_path("apt-get") {
@@ -86,7 +100,8 @@ fn unpack(scratch: &Path) -> Result<PathBuf> {
     fs::create_dir_all(state.join("cache/archives/partial"))?;
     let sources = state.join("sources.list");
     let key = if Path::new(KEYRING).is_file() { format!("[signed-by={KEYRING}] ") } else { String::new() };
-    fs::write(&sources, format!("deb-src {key}{MIRROR} {RELEASE} main\n"))?;
+    let mirror = mirror()?;
+    fs::write(&sources, format!("deb-src {key}{mirror} {RELEASE} main\n"))?;
     // A configuration of its own: the machine's sources and lists stay as they are.
     let apt = |program: &str| {
         let mut command = Command::new(program);
@@ -105,7 +120,7 @@ fn unpack(scratch: &Path) -> Result<PathBuf> {
     let version = if offered.iter().any(|version| version == VERSION) {
         VERSION
     } else {
-        let newest = offered.last().with_context(|| format!("{MIRROR} has no {PACKAGE} in {RELEASE}"))?;
+        let newest = offered.last().with_context(|| format!("{mirror} has no {PACKAGE} in {RELEASE}"))?;
         eprintln!("setup: {PACKAGE} {VERSION} is not offered any more, so {newest} is taken");
         newest
     };
@@ -154,6 +169,14 @@ fn tail(log: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_mirror_is_that_of_the_release_itself() {
+        let printed = "http://mirror/debian-security/ bookworm-security main\nhttp://mirror/debian/ bookworm contrib\n\
+                       http://mirror/debian/ bookworm main\nhttp://mirror/debian/ bookworm-updates main\n";
+        assert_eq!(main_mirror(printed).as_deref(), Some("http://mirror/debian/"));
+        assert_eq!(main_mirror("http://mirror/debian-security/ bookworm-security main\n"), None);
+    }
 
     #[test]
     fn versions_of_a_source_package() {
