@@ -1,5 +1,7 @@
 //! `walker dump`: one line for each record, as `pg_waldump` prints it.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use anyhow::Result;
 use pgwal::{RawRecord, TextBuffer};
 
@@ -31,7 +33,7 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
     }
     let writer = RecordWriter::new(arguments);
     writer.heading(output.text()?)?;
-    let mut dump = Dump { output, writer, images };
+    let mut dump = Dump { output, writer, images, written: Arc::default() };
     // What was shown before damage, or before Ctrl-C, is part of the answer.
     let outcome = scan(&mut input, &arguments.filter, &mut dump);
     dump.output.finish()?;
@@ -43,6 +45,8 @@ struct Dump {
     output: Output,
     writer: RecordWriter,
     images: Option<PageFiles>,
+    /// Texts of parts that were written: their memory is used again.
+    written: Arc<Mutex<Vec<TextBuffer>>>,
 }
 
 impl Visitor for Dump {
@@ -62,11 +66,18 @@ impl Report for Dump {
     fn parts(&self) -> Option<impl Fn() -> Lines + Sync + use<>> {
         let RecordWriter { format, details, quiet, .. } = self.writer;
         let writer = move || RecordWriter { format, details, quiet, scratch: time::local_text() };
-        self.images.is_none().then_some(move || Lines { writer: writer(), text: time::local_text() })
+        let written = Arc::clone(&self.written);
+        let text = move || written.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let lines = move || Lines { writer: writer(), text: text().unwrap_or_else(time::local_text) };
+        self.images.is_none().then_some(lines)
     }
 
     fn join(&mut self, part: Lines) -> Result<()> {
-        Ok(self.output.write_bytes(part.text.as_bytes())?)
+        let Lines { mut text, .. } = part;
+        self.output.write_bytes(text.as_bytes())?;
+        text.clear();
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        Ok(())
     }
 
     fn pause(&mut self) -> Result<()> {

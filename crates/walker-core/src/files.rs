@@ -112,6 +112,13 @@ impl FileSource {
         source
     }
 
+    /// Goes on with the first record at or behind `lsn`, forward or back.
+    pub fn seek(&mut self, lsn: Lsn) {
+        let reader = Reader::seek(lsn, *self.reader.options());
+        // The open segment, and what is in memory of it, may be what is wanted.
+        (self.reader, self.peeked, self.end_reason, self.gap) = (reader, None, None, None);
+    }
+
     /// Beginning of the next record, which is not taken; `None` if there is none now.
     ///
     /// # Errors

@@ -91,8 +91,15 @@ impl Statistics {
         if rmgr == RmgrId::TRANSACTION {
             operation &= TRANSACTION_OPERATION;
         }
-        let record_size = u64::from(total_len.saturating_sub(images));
-        self.counts[place(rmgr, operation)] += Counts { count: 1, record_size, fpi_size: u64::from(images) };
+        let counts = &mut self.counts[place(rmgr, operation)];
+        counts.count += 1;
+        counts.record_size += u64::from(total_len);
+        // Most have none.
+        if images > 0 {
+            let images = u64::from(images.min(total_len));
+            counts.record_size -= images;
+            counts.fpi_size += images;
+        }
     }
 
     /// Adds the counts of records that follow.

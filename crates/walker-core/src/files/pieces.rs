@@ -11,8 +11,9 @@ use pgwal::{Lsn, RawRecord, Visit};
 
 use super::{FileSource, FileSourceOptions, WalDirectory};
 
-/// Length of a piece in bytes; a segment is a multiple of it, or it of a segment.
-const PIECE: u64 = 2 * 1024 * 1024;
+/// Length of a piece in bytes: so little that what is made of it stays in the processor's cache until it is taken, so
+/// much that what is read twice at its borders does not count.
+const PIECE: u64 = 1024 * 1024;
 
 /// The record that a reading in pieces has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,12 +83,16 @@ struct Pieces<'a> {
 impl Pieces<'_> {
     /// Reads the pieces `first`, `first + step` and so on, until one is not whole or nobody wants them any more.
     fn read_every<V: Visit>(&self, first: usize, step: usize, visitor: impl Fn() -> V, sender: &SyncSender<Piece<V>>) {
+        // To map and unmap makes threads wait for each other: here copying is quicker.
+        let options = FileSourceOptions { memory_map: false, ..self.options };
+        let mut source = FileSource::new(self.directory, options);
         for number in (first as u64..).step_by(step) {
             let begin = self.border(number).max(self.range.start);
             if begin >= self.range.end {
                 return;
             }
-            let piece = self.read(begin, self.border(number.saturating_add(1)), visitor());
+            source.seek(begin);
+            let piece = self.read(&mut source, self.border(number.saturating_add(1)), visitor());
             let whole = piece.whole;
             if sender.send(piece).is_err() || !whole {
                 return;
@@ -101,8 +106,8 @@ impl Pieces<'_> {
         Lsn::new(first.saturating_add(number).saturating_mul(PIECE))
     }
 
-    fn read<V: Visit>(&self, begin: Lsn, border: Lsn, visitor: V) -> Piece<V> {
-        let mut source = FileSource::new(self.directory, FileSourceOptions { start: Some(begin), ..self.options });
+    /// Reads from where the source is to where the next piece begins.
+    fn read<V: Visit>(&self, source: &mut FileSource, border: Lsn, visitor: V) -> Piece<V> {
         let mut piece = Piece { end: self.range.end, border, first: None, last: None, whole: false, visitor };
         let mut without_gap = true;
         let read = source.for_each_raw_record(&mut piece, |_| without_gap = false);
