@@ -11,9 +11,8 @@ use pgwal::{Lsn, RawRecord, Visit};
 
 use super::{FileSource, FileSourceOptions, WalDirectory};
 
-/// Length of a piece in bytes: so little that what is made of it stays in the processor's cache until it is taken, so
-/// much that what is read twice at its borders does not count.
-const PIECE: u64 = 1024 * 1024;
+/// Length of a piece in bytes: much more than what is read twice at its borders, and so little that memory stays small.
+const PIECE: u64 = 2 * 1024 * 1024;
 
 /// The record that a reading in pieces has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
