@@ -18,7 +18,7 @@ use crate::scan::{Report, VisitError, Visitor, scan};
 use crate::selection::{RmgrChoice, rmgr_list};
 use crate::wal_input::WalInput;
 use place::{Detail, Places};
-use rmgr::{ByRmgr, Statistics};
+use rmgr::ByRmgr;
 use table::Span;
 use transaction::Transactions;
 
@@ -41,17 +41,16 @@ pub(crate) fn run(arguments: &StatsArguments) -> Result<()> {
     let detail = match by {
         StatsBy::Rmgr | StatsBy::Record => {
             let per_record = by == StatsBy::Record;
-            let counter = |start| ByRmgr { statistics: Statistics::new(start), per_record, top: *top };
-            return count(range, counter, None, Some(*format), output);
+            return count(range, ByRmgr::new(per_record, *top), None, Some(*format), output);
         }
         StatsBy::Transaction => {
-            return count(range, |_| Transactions::new(*top), None, Some(*format), output);
+            return count(range, Transactions::new(*top), None, Some(*format), output);
         }
         StatsBy::Relation => Detail::Relation,
         StatsBy::Fork => Detail::Fork,
         StatsBy::BlockRange => Detail::BlockRange(blocks_per_range.unwrap_or(BLOCKS_PER_RANGE)),
     };
-    count(range, |_| Places::new(detail, *top), None, Some(*format), output)
+    count(range, Places::new(detail, *top), None, Some(*format), output)
 }
 
 /// `walker dump --stats`; without a `format` nothing is shown.
@@ -63,7 +62,7 @@ pub(crate) fn run_by_rmgr(
     output: Output,
 ) -> Result<()> {
     let per_record = kind == StatsKind::Record;
-    let counter = |start| ByRmgr { statistics: Statistics::new(start), per_record, top: None };
+    let counter = ByRmgr::new(per_record, None);
     let DumpArguments { wal, damage, filter, .. } = arguments;
     count((wal, *damage, filter), counter, images, format, output)
 }
@@ -71,7 +70,7 @@ pub(crate) fn run_by_rmgr(
 /// Counts the records that are wanted, and shows the result.
 fn count<C: Counter>(
     (wal, damage, filter): (&WalArguments, DamageArguments, &FilterArguments),
-    counter: impl FnOnce(Lsn) -> C,
+    counter: C,
     images: Option<PageFiles>,
     format: Option<RecordFormat>,
     mut output: Output,
@@ -80,9 +79,8 @@ fn count<C: Counter>(
     if matches!(format, None | Some(RecordFormat::Text)) {
         input.tell_skipped(&mut output)?;
     }
-    let start = input.first().unwrap_or_default();
-    let span = Span { start, end: Lsn::INVALID };
-    let mut counting = Counting { counter: counter(start), span, images };
+    let span = Span { start: input.first().unwrap_or_default(), end: Lsn::INVALID };
+    let mut counting = Counting { counter, span, images };
     // What was counted before damage is shown nevertheless.
     let outcome = scan(&mut input, filter, &mut counting);
     if let Some(format) = format {

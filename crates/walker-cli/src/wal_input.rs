@@ -231,30 +231,20 @@ impl<V: Visit> Visit for UpTo<'_, V> {
 
 impl Source for WalInput {
     fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
-        let Self { source, directory, end, end_reached, .. } = self;
-        let Some(record) = next_raw_record(source, *end, end_reached)? else { return Ok(None) };
+        let Self { source, directory, end_reached, .. } = self;
+        let end = self.end.unwrap_or(Lsn::MAX);
+        *end_reached |= source.position() >= end;
+        if *end_reached {
+            return Ok(None);
+        }
+        let Some(record) = source.next_raw_record()? else { return Ok(None) };
+        if last_byte(record) > end {
+            *end_reached = true;
+            return Ok(None);
+        }
         let damaged = |cause| SourceError::Damaged { path: directory.clone(), cause };
         record.decode().map(Some).map_err(damaged)
     }
-}
-
-/// The next record, if there is one before the end. Apart from [`WalInput`], so that an error can be explained in the
-/// words of its other fields.
-fn next_raw_record<'a>(
-    source: &'a mut FileSource,
-    end: Option<Lsn>,
-    end_reached: &mut bool,
-) -> Result<Option<RawRecord<'a>>, SourceError> {
-    if *end_reached || end.is_some_and(|end| source.position() >= end) {
-        *end_reached = true;
-        return Ok(None);
-    }
-    let Some(record) = source.next_raw_record()? else { return Ok(None) };
-    if end.is_some_and(|end| last_byte(record) > end) {
-        *end_reached = true;
-        return Ok(None);
-    }
-    Ok(Some(record))
 }
 
 /// End of a record without the padding behind it.

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 
 use anyhow::Result;
-use pgwal::{Lsn, RawRecord, ReadError, RecordHeader, RmgrId, Version};
+use pgwal::{RawRecord, ReadError, RecordHeader, RmgrId, Version};
 
 use super::Counter;
 use super::counts::{Counts, Share, percentage};
@@ -20,9 +20,7 @@ const TRANSACTION_OPERATION: u8 = 0x70;
 /// The counts by resource manager and operation.
 #[derive(Debug)]
 pub(super) struct Statistics {
-    start: Lsn,
-    /// End of the last record; invalid before the first.
-    end: Lsn,
+    /// That of the records.
     version: Version,
     /// By resource manager and operation, sixteen of each: see [`place`].
     counts: Box<[Counts; 256 << 4]>,
@@ -31,9 +29,15 @@ pub(super) struct Statistics {
 /// [`Statistics`], and how they are to be shown.
 #[derive(Debug)]
 pub(super) struct ByRmgr {
-    pub(super) statistics: Statistics,
-    pub(super) per_record: bool,
-    pub(super) top: Option<u32>,
+    statistics: Statistics,
+    per_record: bool,
+    top: Option<u32>,
+}
+
+impl ByRmgr {
+    pub(super) fn new(per_record: bool, top: Option<u32>) -> Self {
+        Self { statistics: Statistics::new(), per_record, top }
+    }
 }
 
 impl Counter for ByRmgr {
@@ -41,24 +45,24 @@ impl Counter for ByRmgr {
     fn count(&mut self, record: &RawRecord<'_>) -> Result<(), ReadError> {
         let images = record.image_len()?;
         self.statistics.add(&record.header, images);
-        (self.statistics.end, self.statistics.version) = (record.end, record.version);
+        self.statistics.version = record.version;
         Ok(())
     }
 
     fn parts(&self) -> Option<impl Fn() -> Self + Sync + use<>> {
-        let Self { statistics: Statistics { start, .. }, per_record, top } = *self;
-        Some(move || Self { statistics: Statistics::new(start), per_record, top })
+        let Self { per_record, top, .. } = *self;
+        Some(move || Self::new(per_record, top))
     }
 
     fn join(&mut self, later: Self) {
         self.statistics.join(&later.statistics);
     }
 
-    fn write(self, _span: Span, format: RecordFormat, output: &mut Output) -> Result<()> {
+    fn write(self, span: Span, format: RecordFormat, output: &mut Output) -> Result<()> {
         let Self { statistics, per_record, top } = self;
         match format {
-            RecordFormat::Text if top.is_none() => output.write(&statistics.to_text(per_record))?,
-            _ => statistics.to_table(per_record, top).write(format, output)?,
+            RecordFormat::Text if top.is_none() => output.write(&statistics.to_text(per_record, span))?,
+            _ => statistics.to_table(per_record, top, span).write(format, output)?,
         }
         Ok(())
     }
@@ -79,9 +83,9 @@ fn place(rmgr: RmgrId, operation: u8) -> usize {
 }
 
 impl Statistics {
-    /// No record yet of the log from `start` on.
-    pub(super) fn new(start: Lsn) -> Self {
-        Self { start, end: Lsn::INVALID, version: Version::V15, counts: Box::new([Counts::default(); 256 << 4]) }
+    /// No record yet.
+    fn new() -> Self {
+        Self { version: Version::V15, counts: Box::new([Counts::default(); 256 << 4]) }
     }
 
     #[inline]
@@ -107,8 +111,8 @@ impl Statistics {
         for (counts, more) in self.counts.iter_mut().zip(&later.counts[..]) {
             *counts += *more;
         }
-        if later.end > self.end {
-            (self.end, self.version) = (later.end, later.version);
+        if later.total().count > 0 {
+            self.version = later.version;
         }
     }
 
@@ -145,7 +149,7 @@ impl Statistics {
     }
 
     /// The counts for programs, or with the largest rows first.
-    fn to_table(&self, per_record: bool, top: Option<u32>) -> Table {
+    fn to_table(&self, per_record: bool, top: Option<u32>, span: Span) -> Table {
         let fields: &[&str] = if per_record { &["rmgr", "record"] } else { &["rmgr"] };
         let row = |Row { rmgr, record, counts }: Row| {
             let names = [Some(rmgr.to_string()), record];
@@ -155,7 +159,6 @@ impl Statistics {
         let rows = self.rows(per_record).into_iter().map(row).collect();
         let headings: &[&str] = if per_record { &["Type", "Record"] } else { &["Type"] };
         let by = if per_record { "record" } else { "rmgr" };
-        let span = Span { start: self.start, end: self.end };
         let mut table = Table::new(by, span, fields, headings, rows, Share::of(self.total()));
         // Images are summed up, not counted: the blocks of a record are not looked at.
         table.counts_images = false;
@@ -166,17 +169,17 @@ impl Statistics {
     }
 
     /// The table of `pg_waldump`; nothing if there was no record.
-    fn to_text(&self, per_record: bool) -> String {
+    fn to_text(&self, per_record: bool, span: Span) -> String {
         let mut text = String::new();
-        if self.end.is_valid() {
+        if span.end.is_valid() {
             // Writing to a String does not fail.
-            let _ = self.write_table(&mut text, per_record);
+            let _ = self.write_table(&mut text, per_record, span);
         }
         text
     }
 
-    fn write_table(&self, text: &mut String, per_record: bool) -> fmt::Result {
-        writeln!(text, "WAL statistics between {} and {}:", self.start, self.end)?;
+    fn write_table(&self, text: &mut String, per_record: bool, Span { start, end }: Span) -> fmt::Result {
+        writeln!(text, "WAL statistics between {start} and {end}:")?;
         let columns = ["N", "(%)", "Record size", "(%)", "FPI size", "(%)", "Combined size", "(%)"];
         write_heading(text, "Type", columns)?;
         write_heading(text, "----", columns.map(|column| &"-------------"[..column.len()]))?;
@@ -223,14 +226,16 @@ fn write_heading(text: &mut String, first: &str, columns: [&str; 8]) -> fmt::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pgwal::TransactionId;
+    use pgwal::{Lsn, TransactionId};
+
+    const SPAN: Span = Span { start: Lsn::new(0x100), end: Lsn::new(0x200) };
 
     fn header(rmgr: RmgrId, info: u8, total_len: u32) -> RecordHeader {
         RecordHeader { total_len, xid: TransactionId::INVALID, prev: Lsn::INVALID, info, rmgr, crc: 0 }
     }
 
     fn sample() -> Statistics {
-        let mut statistics = Statistics::new(Lsn::new(0x100));
+        let mut statistics = Statistics::new();
         for (rmgr, info, length) in [
             (RmgrId::HEAP, 0x00, 60),
             (RmgrId::HEAP, 0x80, 20),
@@ -240,13 +245,12 @@ mod tests {
         ] {
             statistics.add(&header(rmgr, info, length), 0);
         }
-        statistics.end = Lsn::new(0x200);
         statistics
     }
 
     #[test]
     fn the_table_has_the_layout_of_pg_waldump() {
-        let text = sample().to_text(false);
+        let text = sample().to_text(false, SPAN);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 3 + 22 + 1 + 2);
         assert_eq!(lines[0], "WAL statistics between 0/100 and 0/200:");
@@ -273,12 +277,12 @@ mod tests {
 
     #[test]
     fn without_records_there_is_no_table() {
-        assert_eq!(Statistics::new(Lsn::INVALID).to_text(false), "");
+        assert_eq!(Statistics::new().to_text(false, Span { end: Lsn::INVALID, ..SPAN }), "");
     }
 
     #[test]
     fn json_has_the_numbers_beside_the_names() {
-        let json = serde_json::to_value(sample().to_table(true, None)).unwrap();
+        let json = serde_json::to_value(sample().to_table(true, None, SPAN)).unwrap();
         assert_eq!(json["rows"][1]["record"], "INSERT");
         assert_eq!(json["rows"][1]["combined_size"], 60);
         assert_eq!(json["total"]["count"], 5);
