@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use walker_testing::{Cluster, Installation, Signal, poll, send_signal, temporary_directory, walker_command};
+use walker_testing::{Cluster, Installation, Signal, poll, send_signal, temporary_directory, walker};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -21,8 +21,8 @@ struct Follower(Child);
 
 impl Follower {
     fn start(cluster: &Cluster, arguments: &[&str], output: &Path) -> Result<Self> {
-        let mut command = Command::new(walker_command()?);
-        command.args(arguments).arg("-p").arg(cluster.wal_directory()).env("TZ", "UTC").env_remove("PGDATA");
+        let mut command = walker()?;
+        command.args(arguments).arg("-p").arg(cluster.wal_directory());
         Ok(Self(command.stdin(Stdio::null()).stdout(File::create(output)?).spawn()?))
     }
 

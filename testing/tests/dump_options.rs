@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, ensure};
 use pgwal::{Lsn, SegmentName, SegmentNo, TimelineId};
-use walker_testing::{Cluster, Installation, temporary_directory, walker_command};
+use walker_testing::{Cluster, Installation, temporary_directory, walker};
 
 const MAJOR: u32 = 15;
 const SEGMENT_SIZE: u32 = 1024 * 1024;
@@ -22,12 +22,6 @@ fn cluster() -> Result<Cluster> {
         ("track_commit_timestamp", "on"),
     ];
     Cluster::builder(&installation).initdb_option("--wal-segsize=1").settings(settings).start()
-}
-
-fn walker() -> Result<Command> {
-    let mut command = Command::new(walker_command()?);
-    command.env_remove("RUST_BACKTRACE").env_remove("PGDATA").env("TZ", "UTC");
-    Ok(command)
 }
 
 fn text(output: Output) -> Result<String> {

@@ -1,26 +1,27 @@
 //! `--jobs`: several threads come to what one thread comes to, also where the log is damaged.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
 
 use anyhow::{Result, ensure};
 use pgwal::Lsn;
-use walker_testing::{Cluster, Installation, temporary_directory, walker_command};
+use walker_testing::{Cluster, Installation, temporary_directory, walker};
 
 const MAJOR: u32 = 15;
 
-fn walker(directory: &std::path::Path, range: [Lsn; 2], options: &[&str], jobs: &str) -> Result<Output> {
-    let mut command = Command::new(walker_command()?);
+fn read(directory: &Path, range: [Lsn; 2], options: &[&str], jobs: &str) -> Result<Output> {
+    let mut command = walker()?;
     command.args(options).args(["--jobs", jobs]).arg("--path").arg(directory);
     command.arg(format!("--start={}", range[0])).arg(format!("--end={}", range[1]));
-    Ok(command.env("TZ", "UTC").output()?)
+    Ok(command.output()?)
 }
 
 /// That the same comes out; returns it.
-fn compare(directory: &std::path::Path, range: [Lsn; 2], options: &[&str]) -> Result<Output> {
-    let alone = walker(directory, range, options, "1")?;
+fn compare(directory: &Path, range: [Lsn; 2], options: &[&str]) -> Result<Output> {
+    let alone = read(directory, range, options, "1")?;
     for jobs in ["2", "3"] {
-        let together = walker(directory, range, options, jobs)?;
+        let together = read(directory, range, options, jobs)?;
         let said = String::from_utf8_lossy(&together.stderr);
         ensure!(together.stdout == alone.stdout, "{options:?} --jobs={jobs}: not the same output ({said})");
         ensure!(together.stderr == alone.stderr, "{options:?} --jobs={jobs}: not the same messages: {said}");

@@ -1,10 +1,9 @@
 //! `walker stats --by` counts what the lines of `pg_waldump` add up to.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use walker_testing::{Cluster, Installation, walker_command};
+use walker_testing::{Cluster, Installation, walker};
 
 const MAJOR: u32 = 15;
 /// Size of a page in bytes.
@@ -22,9 +21,8 @@ fn cluster(wal_level: &str) -> Result<Cluster> {
 }
 
 fn stats(cluster: &Cluster, range: &[String; 2], options: &[&str]) -> Result<String> {
-    let mut command = Command::new(walker_command()?);
-    command.arg("stats").args(range).args(options).arg("--path").arg(cluster.wal_directory()).env("TZ", "UTC");
-    let output = command.output()?;
+    let mut command = walker()?;
+    let output = command.arg("stats").args(range).args(options).arg("--path").arg(cluster.wal_directory()).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
 }
@@ -268,7 +266,7 @@ fn transactions_have_their_records_and_their_outcome() -> Result<()> {
 #[test]
 fn options_that_do_not_go_together_are_refused() -> Result<()> {
     for options in [["--by=fork", "--blocks-per-range=8"], ["--per-record", "--by=fork"], ["--by=table", "-q"]] {
-        let status = Command::new(walker_command()?).arg("stats").args(options).output()?.status;
+        let status = walker()?.arg("stats").args(options).output()?.status;
         assert_eq!(status.code(), Some(1), "{options:?}");
     }
     Ok(())

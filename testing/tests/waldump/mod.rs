@@ -1,15 +1,14 @@
 //! `walker dump` beside `pg_waldump`, on directories of segments that tests put together.
 #![allow(dead_code, reason = "each test that includes this uses a part of it")]
 
-use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, ensure};
 use pgwal::Lsn;
-use walker_testing::{Cluster, ClusterBuilder, Installation};
+use walker_testing::{Cluster, ClusterBuilder, Installation, walker};
 
 /// The installation under test, or PostgreSQL 15.
 pub(crate) fn installation() -> Result<Installation> {
@@ -20,16 +19,6 @@ pub(crate) fn installation() -> Result<Installation> {
 pub(crate) fn small_segments() -> Result<ClusterBuilder> {
     let settings = [("autovacuum", "off"), ("wal_keep_size", "2GB"), ("wal_recycle", "off"), ("bgwriter_delay", "10s")];
     Ok(Cluster::builder(&installation()?).initdb_option("--wal-segsize=1").settings(settings))
-}
-
-/// The command under test: named by `WALKER_BIN`, or built beside this test.
-pub(crate) fn walker() -> Result<Command> {
-    let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.join("walker"));
-    let path = env::var_os("WALKER_BIN").map(PathBuf::from).or_else(beside).filter(|path| path.exists());
-    let path = path.context("WALKER_BIN does not name the walker command; run `cargo xtask test`")?;
-    let mut command = Command::new(path);
-    command.env_remove("RUST_BACKTRACE").env_remove("PGDATA").env("TZ", "UTC");
-    Ok(command)
 }
 
 /// How a program ended and what it said.
