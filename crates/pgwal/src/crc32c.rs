@@ -5,21 +5,20 @@
 //! up to [`LONG`] bytes; above, and elsewhere, the crate `crc-fast` is faster: by carry-less multiplication.
 #![allow(unsafe_code)] // the one module of this crate with any: see below
 
-use std::ops::Range;
-
 use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::record::RecordHeader;
 
 /// From so many bytes on the wide instructions are worth it.
+#[cfg(target_arch = "x86_64")]
 const LONG: usize = 512;
 
 /// How many bytes are computed at a time.
+#[cfg(target_arch = "x86_64")]
 const GROUP: usize = 64;
 
 /// CRC-32C of a whole record: of what follows its header, then of the header up to the checksum itself. Zero if there is
 /// no whole header.
-#[cold]
 #[inline(never)]
 pub(crate) fn record_checksum(record: &[u8]) -> u32 {
     let Some((header, body)) = record.split_at_checked(RecordHeader::SIZE) else { return 0 };
@@ -112,7 +111,7 @@ static INVERTED: [u8; 2 * GROUP] = ones(GROUP..GROUP + 4);
 
 #[cfg(target_arch = "x86_64")]
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // when compiled
-const fn ones(range: Range<usize>) -> [u8; 2 * GROUP] {
+const fn ones(range: std::ops::Range<usize>) -> [u8; 2 * GROUP] {
     let mut table = [0; 2 * GROUP];
     let mut index = range.start;
     while index < range.end {
@@ -136,6 +135,8 @@ pub(crate) fn prefetch(bytes: &[u8], length: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use proptest::prelude::*;
 
