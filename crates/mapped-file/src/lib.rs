@@ -12,6 +12,7 @@ mod registry;
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -26,8 +27,7 @@ pub struct MappedFile {
 }
 
 impl MappedFile {
-    /// Maps `length` bytes of `file` from `offset` on, a multiple of the system's page size, and brings them into
-    /// memory at once: one call instead of a fault for every few pages.
+    /// Maps `length` bytes of `file` from `offset` on, a multiple of the system's page size.
     ///
     /// # Errors
     /// If the system cannot map the file, if a handler of SIGBUS cannot be installed, or if there are too many maps:
@@ -40,9 +40,22 @@ impl MappedFile {
         bus_error::install_handler()?;
         let mut options = MmapOptions::new();
         // SAFETY: that nobody writes is promised by the caller; that nobody touches what is cut off, by the handler.
-        let map = unsafe { options.offset(offset).len(length).populate().map(file)? };
+        let map = unsafe { options.offset(offset).len(length).map(file)? };
         let registration = Registration::new(map.as_ptr() as usize, map.len())?;
         Ok(Self { registration, map })
+    }
+
+    /// Brings a part of the map into memory at once: one call instead of a fault for every few pages. Without it, or
+    /// where the system does not know how (Linux before 5.14), the same happens by and by.
+    ///
+    /// Large maps of which parts are brought into memory one after another let threads wait less for each other than
+    /// small maps, each of which all processors must hear of when it goes.
+    pub fn populate(&self, part: Range<usize>) {
+        #[cfg(target_os = "linux")]
+        // It is only advice. Pages that are cut off are met by who reads them.
+        let _ = self.map.advise_range(memmap2::Advice::PopulateRead, part.start, part.len());
+        #[cfg(not(target_os = "linux"))]
+        drop(part);
     }
 
     /// The bytes; zeroes where the file was cut.
@@ -95,6 +108,8 @@ mod tests {
     fn what_is_cut_off_reads_as_zeroes() {
         let file = file();
         let (first, second) = (map(&file, 0), map(&file, LENGTH));
+        first.populate(0..LENGTH / 2);
+        second.populate(0..2 * LENGTH);
         file.set_len(8192).unwrap();
         assert_eq!(first.bytes()[8191], 7);
         assert!(!first.shrank());

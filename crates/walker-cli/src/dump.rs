@@ -62,6 +62,8 @@ impl Visitor for Dump {
 
 impl Report for Dump {
     type Part = Lines;
+    // The text is about twice as long.
+    const LARGEST_PART: u64 = 1 << 20;
 
     fn parts(&self) -> Option<impl Fn() -> Lines + Sync + use<>> {
         let RecordWriter { format, details, quiet, .. } = self.writer;

@@ -33,6 +33,8 @@ pub(crate) trait Visitor {
 pub(crate) trait Report: Visitor {
     /// One that takes a part of the records, in a thread of its own.
     type Part: Visitor + Send;
+    /// How much of the log such a part takes at most, in bytes.
+    const LARGEST_PART: u64;
 
     /// Makes such parts; `None` if all records must be taken one after another.
     fn parts(&self) -> Option<impl Fn() -> Self::Part + Sync + use<Self>>;
@@ -142,7 +144,7 @@ impl<R: Report> Scan<'_, R> {
         let Some(parts) = report.parts() else { return Ok(()) };
         let part = || Part { selection: Selection::new(filter), visitor: parts() };
         let mut outcome = Ok(());
-        input.read_in_pieces(usize::from(filter.jobs), part, |part, position| {
+        input.read_in_pieces(usize::from(filter.jobs), R::LARGEST_PART, part, |part, position| {
             progress.at(position);
             outcome = report.join(part.visitor);
             if outcome.is_err() || interrupt.is_requested() {

@@ -140,11 +140,12 @@ impl WalInput {
         outcome.map(|_| up_to.broken).map_err(|error| Self::explain(error, directory))
     }
 
-    /// Reads as much as it can in several threads, each piece of the log by a visitor of its own; `join` takes them in
-    /// order, with the position that was reached. What is left comes by [`WalInput::for_each`].
+    /// Reads as much as it can in several threads, each piece of the log, of at most `largest` bytes, by a visitor of
+    /// its own; `join` takes them in order, with the position that was reached. What is left comes by [`WalInput::for_each`].
     pub(crate) fn read_in_pieces<V: Visit + Send>(
         &mut self,
         jobs: usize,
+        largest: u64,
         visitor: impl Fn() -> V + Sync,
         mut join: impl FnMut(V, Lsn) -> ControlFlow<()>,
     ) {
@@ -152,7 +153,7 @@ impl WalInput {
         let options = *self.source.options();
         let range = self.source.position()..self.end.unwrap_or(Lsn::MAX).min(directory.end());
         let join = |visitor, last: LastRecord| join(visitor, last.end);
-        if let Some(last) = read_in_pieces(&directory, range, options, jobs, visitor, join) {
+        if let Some(last) = read_in_pieces(&directory, range, options, jobs, largest, visitor, join) {
             self.source = FileSource::behind(&directory, last, options);
         }
     }

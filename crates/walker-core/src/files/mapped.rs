@@ -2,14 +2,17 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 use mapped_file::MappedFile;
 
 use super::segment_list::Choice;
 
-/// How much is mapped at once, in bytes. Segments are multiples of it, so that no page of the log is cut.
+/// How much is brought into memory at once, in bytes. Segments are multiples of it, so that no page of the log is cut.
 const STEP: u32 = 1024 * 1024;
+/// How much is mapped at once, in bytes; less in smaller segments, which divide it.
+const WINDOW: u32 = 16 * STEP;
 
 /// What a server keeps its process number in while it runs; beside `pg_wal`.
 const LOCK_FILE: &str = "postmaster.pid";
@@ -47,36 +50,44 @@ fn server_may_run(directory: &Path) -> bool {
     is_server_s && !known
 }
 
-/// A segment that nobody writes, of which one step is mapped at a time.
+/// A segment that nobody writes, of which one step may be read at a time.
 #[derive(Debug)]
 pub(super) struct MappedSegment {
     file: File,
     segment_size: u32,
-    map: Option<MappedFile>,
-    /// How many of the map's bytes may be read.
-    length: usize,
+    window: Option<Window>,
+    /// What may be read of the window.
+    step: Range<usize>,
+}
+
+/// A part of the segment, mapped.
+#[derive(Debug)]
+struct Window {
+    /// Offset in the segment.
+    begin: u32,
+    map: MappedFile,
 }
 
 impl MappedSegment {
     /// For a file to which [`nobody_writes`].
     pub(super) fn new(file: File, segment_size: u32) -> Self {
-        Self { file, segment_size, map: None, length: 0 }
+        Self { file, segment_size, window: None, step: 0..0 }
     }
 
-    /// What is mapped, up to the limit.
+    /// The step that was loaded, up to the limit.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
-        self.map.as_ref().and_then(|map| map.bytes().get(..self.length)).unwrap_or_default()
+        self.window.as_ref().and_then(|window| window.map.bytes().get(self.step.clone())).unwrap_or_default()
     }
 
     /// Whether the file was found to be shorter than it was.
     #[inline]
     pub(super) fn shrank(&self) -> bool {
-        self.map.as_ref().is_some_and(MappedFile::shrank)
+        self.window.as_ref().is_some_and(|window| window.map.shrank())
     }
 
     pub(super) fn clear(&mut self) {
-        self.map = None;
+        self.window = None;
     }
 
     /// Another handle of the file.
@@ -84,21 +95,35 @@ impl MappedSegment {
         self.file.try_clone()
     }
 
-    /// Maps the step that holds `offset`, for the bytes before `limit`. Returns the offset where it begins; `None` if
+    /// Loads the step that holds `offset`, for the bytes before `limit`. Returns the offset where it begins; `None` if
     /// the file has become shorter.
     pub(super) fn load(&mut self, offset: u32, limit: u32) -> io::Result<Option<u32>> {
-        let shrank = self.shrank();
-        self.map = None;
-        if shrank || self.file.metadata()?.len() < u64::from(self.segment_size) {
+        if self.shrank() || self.file.metadata()?.len() < u64::from(self.segment_size) {
+            self.window = None;
             return Ok(None);
         }
         let begin = offset - offset % STEP;
-        #[allow(unsafe_code, reason = "that nobody writes is known only to those who choose the file")]
-        // SAFETY: `nobody_writes`.
-        let map = unsafe { MappedFile::map(&self.file, u64::from(begin), STEP as usize)? };
-        self.map = Some(map);
-        self.length = STEP.min(limit - begin) as usize;
+        let window = self.window(offset)?;
+        let in_window = (begin - window.begin) as usize;
+        window.map.populate(in_window..in_window + STEP as usize);
+        self.step = in_window..in_window + STEP.min(limit - begin) as usize;
         Ok(Some(begin))
+    }
+
+    /// The window that holds `offset`.
+    fn window(&mut self, offset: u32) -> io::Result<&Window> {
+        let length = WINDOW.min(self.segment_size);
+        let begin = offset - offset % length;
+        let window = match self.window.take().filter(|window| window.begin == begin) {
+            Some(window) => window,
+            None => {
+                #[allow(unsafe_code, reason = "that nobody writes is known only to those who choose the file")]
+                // SAFETY: `nobody_writes`.
+                let map = unsafe { MappedFile::map(&self.file, u64::from(begin), length as usize)? };
+                Window { begin, map }
+            }
+        };
+        Ok(self.window.insert(window))
     }
 }
 

@@ -11,8 +11,8 @@ use pgwal::{Lsn, RawRecord, Visit};
 
 use super::{FileSource, FileSourceOptions, WalDirectory};
 
-/// Length of a piece in bytes: much more than what is read twice at its borders, and so little that memory stays small.
-const PIECE: u64 = 2 * 1024 * 1024;
+/// Where pieces begin: at multiples of so many bytes, so that no two of them share what is brought into memory at once.
+const GRAIN: u64 = 1024 * 1024;
 
 /// The record that a reading in pieces has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,9 @@ pub struct LastRecord {
 }
 
 /// Reads the log from the record that begins at `range.start` on in `jobs` threads, as far as it is without fault:
-/// pieces of it are given to visitors of their own, which `join` then takes in order.
+/// pieces of it are given to visitors of their own, which `join` then takes in order. `largest` is the most that a
+/// visitor is given, in bytes (at least 1 MiB): little if it keeps much of what it saw, much if to begin or to join one
+/// is dear.
 ///
 /// Returns the last record that was so read. What comes behind (the end of the range or of the log, a record that ends
 /// behind the range, damage, or a visitor that broke) is left to [`FileSource::behind`], whose word counts. A visitor
@@ -34,11 +36,12 @@ pub fn read_in_pieces<V: Visit + Send>(
     range: Range<Lsn>,
     options: FileSourceOptions,
     jobs: usize,
+    largest: u64,
     visitor: impl Fn() -> V + Sync,
     mut join: impl FnMut(V, LastRecord) -> ControlFlow<()>,
 ) -> Option<LastRecord> {
-    let pieces = Pieces { directory, range, options };
     let jobs = jobs.max(1);
+    let pieces = Pieces { directory, length: piece_length(&range, jobs, largest), range, options };
     let mut last: Option<LastRecord> = None;
     thread::scope(|scope| {
         // Each thread may be one piece ahead, so that memory stays the same whatever the length of the log.
@@ -72,9 +75,19 @@ pub fn read_in_pieces<V: Visit + Send>(
     last
 }
 
+/// The length of pieces, in bytes, with which all threads have as much to do.
+fn piece_length(range: &Range<Lsn>, jobs: usize, largest: u64) -> u64 {
+    let length = range.end.get().saturating_sub(range.start.get()).max(1);
+    let jobs = jobs as u64;
+    let rounds = length.div_ceil(largest.max(GRAIN).saturating_mul(jobs));
+    length.div_ceil(rounds.saturating_mul(jobs)).div_ceil(GRAIN).saturating_mul(GRAIN)
+}
+
 /// What was asked for.
 struct Pieces<'a> {
     directory: &'a WalDirectory,
+    /// Of a piece, in bytes.
+    length: u64,
     range: Range<Lsn>,
     options: FileSourceOptions,
 }
@@ -82,9 +95,7 @@ struct Pieces<'a> {
 impl Pieces<'_> {
     /// Reads the pieces `first`, `first + step` and so on, until one is not whole or nobody wants them any more.
     fn read_every<V: Visit>(&self, first: usize, step: usize, visitor: impl Fn() -> V, sender: &SyncSender<Piece<V>>) {
-        // To map and unmap makes threads wait for each other: here copying is quicker.
-        let options = FileSourceOptions { memory_map: false, ..self.options };
-        let mut source = FileSource::new(self.directory, options);
+        let mut source = FileSource::new(self.directory, self.options);
         for number in (first as u64..).step_by(step) {
             let begin = self.border(number).max(self.range.start);
             if begin >= self.range.end {
@@ -101,8 +112,8 @@ impl Pieces<'_> {
 
     /// Where a piece begins; the first one begins with the range.
     fn border(&self, number: u64) -> Lsn {
-        let first = self.range.start.get() / PIECE;
-        Lsn::new(first.saturating_add(number).saturating_mul(PIECE))
+        let first = self.range.start.get() / GRAIN * GRAIN;
+        Lsn::new(first.saturating_add(number.saturating_mul(self.length)))
     }
 
     /// Reads from where the source is to where the next piece begins.
