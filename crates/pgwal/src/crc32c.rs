@@ -5,6 +5,9 @@
 //! up to [`LONG`] bytes; above, and elsewhere, the crate `crc-fast` is faster: by carry-less multiplication.
 #![allow(unsafe_code)] // the one module of this crate with any: see below
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_mm_crc32_u32, _mm_crc32_u64};
+
 use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::record::RecordHeader;
@@ -46,51 +49,102 @@ impl Instruction {
         None
     }
 
+    /// Does `work` as code that may use the instruction, so that [`Instruction::record_checksum`] in it is no call.
+    #[inline(always)]
+    pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "sse4.2")]
+            #[inline]
+            fn run<W: Work>(work: W) -> W::Output {
+                work.run()
+            }
+            // SAFETY: the processor has SSE 4.2, or there would be no value of this type.
+            unsafe { run(work) }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        work.run()
+    }
+
     /// As [`record_checksum`], of the record between `start` and `end` of `bytes`. It is quick if there are bytes before
     /// the record and it is not long.
     #[inline(always)]
     pub(crate) fn record_checksum(self, bytes: &[u8], start: usize, end: usize) -> u32 {
         #[cfg(target_arch = "x86_64")]
         {
-            let body = start.wrapping_add(RecordHeader::SIZE);
-            // Of the first group 1 to 64 bytes are the body's; with less than four, not all that is to be inverted is
-            // in it.
-            let first = (end.wrapping_sub(body).wrapping_sub(1) & 63).wrapping_add(1);
-            let group = body.wrapping_add(first).wrapping_sub(GROUP);
-            if let Some(bytes_of_groups) = bytes.get(group..end)
-                && let Some((group, rest)) = bytes_of_groups.split_first_chunk()
+            let body = end.wrapping_sub(start).wrapping_sub(RecordHeader::SIZE);
+            if let Some(before_end) = bytes.get(..end)
                 && let Some(header) = bytes.get(start..).and_then(|record| record.first_chunk())
-                && first >= 4
-                && rest.len() < LONG
             {
-                // SAFETY: the processor has SSE 4.2, or there would be no value of this type.
-                return unsafe { with_instruction(group, first, rest, header) };
+                // Most records are one group.
+                if body.wrapping_sub(1) < GROUP
+                    && let Some(group) = before_end.last_chunk()
+                {
+                    // SAFETY: the processor has SSE 4.2, or there would be no value of this type.
+                    return unsafe { finished(first_group(group, body), header) };
+                }
+                // SAFETY: as above.
+                if body.wrapping_sub(1) < LONG
+                    && let Some(checksum) = unsafe { several_groups(before_end, body, header) }
+                {
+                    return checksum;
+                }
             }
         }
         record_checksum(bytes.get(start..end).unwrap_or_default())
     }
 }
 
-/// A checksum that begins with zero is the same whatever zeroes come first, and that it begins with all ones is the
-/// same as inverting the first four bytes. So the first group ends where it must for the `rest` to be whole groups, and
-/// what lies before the body in it (the header, the record before) is masked: most records are one group.
+/// What [`Instruction::run`] does: a closure whose code can be demanded to be inlined.
+pub(crate) trait Work {
+    /// What comes of it.
+    type Output;
+
+    /// Does it. To be marked as `#[inline(always)]`.
+    fn run(self) -> Self::Output;
+}
+
+/// The checksum of the first 1 to 64 bytes of the body, with which `group` ends.
+///
+/// A checksum that begins with zero is the same whatever zeroes come first. So what lies before the body in the group (the
+/// header, the record before) is masked, and there is no branch on the length. That a checksum begins with all ones is
+/// added behind, since checksums are linear.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sse4.2")]
 #[inline]
-fn with_instruction(group: &[u8; GROUP], first: usize, rest: &[u8], header: &[u8; RecordHeader::CRC_OFFSET]) -> u32 {
-    use std::arch::x86_64::{_mm_crc32_u32, _mm_crc32_u64};
-
-    let masks = |table: &'static [u8; 2 * GROUP]| table.get(first..).unwrap_or_default().as_chunks::<8>().0.iter();
+fn first_group(group: &[u8; GROUP], length: usize) -> u64 {
+    // There is one for each length that there can be.
+    let masks: &[u8; GROUP] = KEPT.get(length..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; GROUP]);
     let mut state = 0;
-    for ((word, kept), inverted) in group.as_chunks::<8>().0.iter().zip(masks(&KEPT)).zip(masks(&INVERTED)) {
-        let [word, kept, inverted] = [word, kept, inverted].map(|word| u64::from_le_bytes(*word));
-        state = _mm_crc32_u64(state, word & kept ^ inverted);
+    for (word, kept) in group.as_chunks::<8>().0.iter().zip(masks.as_chunks::<8>().0) {
+        state = _mm_crc32_u64(state, u64::from_le_bytes(*word) & u64::from_le_bytes(*kept));
     }
+    state ^ u64::from(ALL_ONES.get(length).copied().unwrap_or_default())
+}
+
+/// The checksum of a record with a body of more than one group, with which the bytes end; `None` if there is less than a
+/// group before the whole ones.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse4.2")]
+#[inline(never)]
+fn several_groups(before_end: &[u8], body: usize, header: &[u8; RecordHeader::CRC_OFFSET]) -> Option<u32> {
+    // Of the body, 1 to 64 bytes are in the first group.
+    let first = body.checked_sub(1)? % GROUP + 1;
+    let (before_rest, rest) = before_end.split_at_checked(before_end.len().checked_sub(body - first)?)?;
+    let mut state = first_group(before_rest.last_chunk()?, first);
     for group in rest.as_chunks::<GROUP>().0 {
         for word in group.as_chunks::<8>().0 {
             state = _mm_crc32_u64(state, u64::from_le_bytes(*word));
         }
     }
+    Some(finished(state, header))
+}
+
+/// Goes on with the header, which is the last.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse4.2")]
+#[inline]
+fn finished(mut state: u64, header: &[u8; RecordHeader::CRC_OFFSET]) -> u32 {
     let (words, last) = header.as_chunks::<8>();
     for word in words {
         state = _mm_crc32_u64(state, u64::from_le_bytes(*word));
@@ -104,22 +158,38 @@ fn with_instruction(group: &[u8; GROUP], first: usize, rest: &[u8], header: &[u8
 
 /// From the index `n` on: what is kept of a group that ends with `n` bytes of the body.
 #[cfg(target_arch = "x86_64")]
-static KEPT: [u8; 2 * GROUP] = ones(GROUP..2 * GROUP);
-/// From the index `n` on: what is inverted of it, the first four bytes of the body.
-#[cfg(target_arch = "x86_64")]
-static INVERTED: [u8; 2 * GROUP] = ones(GROUP..GROUP + 4);
-
-#[cfg(target_arch = "x86_64")]
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // when compiled
-const fn ones(range: std::ops::Range<usize>) -> [u8; 2 * GROUP] {
+static KEPT: [u8; 2 * GROUP] = {
     let mut table = [0; 2 * GROUP];
-    let mut index = range.start;
-    while index < range.end {
-        table[index] = 0xFF;
+    let (_, behind) = table.split_at_mut(GROUP);
+    let mut index = 0;
+    while index < behind.len() {
+        behind[index] = 0xFF;
         index += 1;
     }
     table
-}
+};
+
+/// At the index `n`: what becomes of a checksum of all ones with `n` zeroes.
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)] // when compiled
+static ALL_ONES: [u32; GROUP + 1] = {
+    /// The polynomial, its lowest power in the highest bit.
+    const POLYNOMIAL: u32 = 0x82F6_3B78;
+    let mut table = [u32::MAX; GROUP + 1];
+    let mut index = 1;
+    while index < table.len() {
+        let mut state = table[index - 1];
+        let mut bit = 0;
+        while bit < 8 {
+            state = state >> 1 ^ POLYNOMIAL * (state & 1);
+            bit += 1;
+        }
+        table[index] = state;
+        index += 1;
+    }
+    table
+};
 
 /// Asks the processor for the next `length` bytes of memory, which will be read soon: it does not look ahead by itself
 /// from one page of memory to the next.

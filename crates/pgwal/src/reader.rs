@@ -247,12 +247,7 @@ impl Reader {
                 Some(found) => WithinPage::found(self, &found, self.bytes_of(&found, unread(found.from))),
                 None => WithinPage::new(self, unread(self.position)),
             };
-            let mut outcome = ControlFlow::Continue(());
-            while outcome.is_continue()
-                && let Some(record) = page.next()
-            {
-                outcome = visitor.visit(&record);
-            }
+            let outcome = page.give_to(visitor);
             let WithinPage { position, previous, .. } = page;
             if position != self.position {
                 (self.position, self.previous) = (position, Some(previous));
@@ -278,7 +273,7 @@ impl Reader {
     fn locate_within_page(&mut self, input: &[u8]) -> Option<Located> {
         let from = self.position;
         let mut page = WithinPage::new(self, input);
-        let RawRecord { lsn: start, end, header, .. } = page.next()?;
+        let RawRecord { lsn: start, end, header, .. } = page.next(page.checks)?;
         (self.position, self.previous) = (end, Some(start));
         let length = usize::try_from(header.total_len).unwrap_or(usize::MAX);
         Some(Located { start, end, header, place: Some(0..length), from })

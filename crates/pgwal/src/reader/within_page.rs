@@ -1,6 +1,8 @@
 //! What nearly all records are: whole within one page, and right. All others are left to the [`Reader`] itself.
 
-use crate::crc32c::{Instruction, record_checksum};
+use std::ops::ControlFlow;
+
+use crate::crc32c::{Instruction, Work, record_checksum};
 use crate::ids::TimelineId;
 use crate::lsn::Lsn;
 use crate::max_align;
@@ -9,8 +11,10 @@ use crate::reader::{Located, Reader};
 use crate::record::RecordHeader;
 use crate::rmgr::{self, RmgrId};
 use crate::version::Version;
+use crate::visit::Visit;
 
 /// The records in the rest of a page, from a reader's position on. The reader does not move meanwhile.
+#[derive(Clone)]
 pub(super) struct WithinPage<'a> {
     /// The page from where it was begun with to its end, or to the end of what there is of it.
     page: &'a [u8],
@@ -22,7 +26,7 @@ pub(super) struct WithinPage<'a> {
     pub(super) previous: Lsn,
     /// What lies between the parts of the record beside itself, in bytes: headers of pages.
     between: u64,
-    checks: Checks,
+    pub(super) checks: Checks,
     version: Version,
     timeline: TimelineId,
     data_page_size: u32,
@@ -30,7 +34,7 @@ pub(super) struct WithinPage<'a> {
 
 /// What is checked of a record beside its header.
 #[derive(Clone, Copy)]
-enum Checks {
+pub(super) enum Checks {
     /// The checksum, by the processor's instruction.
     ByInstruction(Instruction),
     /// The checksum, on any processor.
@@ -39,6 +43,43 @@ enum Checks {
     NoChecksum,
     /// Nothing: it is whole and right.
     Done,
+}
+
+/// How a record is checked beside its header.
+pub(super) trait Check: Copy {
+    /// Whether the bytes between `start` and `end` are a record with the checksum `expected`.
+    fn is_right(self, bytes: &[u8], start: usize, end: usize, expected: u32) -> bool;
+
+    /// Whether all of it was done before.
+    fn is_done(self) -> bool;
+}
+
+impl Check for Instruction {
+    #[inline(always)]
+    fn is_right(self, bytes: &[u8], start: usize, end: usize, expected: u32) -> bool {
+        self.record_checksum(bytes, start, end) == expected
+    }
+
+    #[inline(always)]
+    fn is_done(self) -> bool {
+        false
+    }
+}
+
+impl Check for Checks {
+    #[inline(always)]
+    fn is_right(self, bytes: &[u8], start: usize, end: usize, expected: u32) -> bool {
+        match self {
+            Self::ByInstruction(instruction) => instruction.is_right(bytes, start, end, expected),
+            Self::Portable => record_checksum(bytes.get(start..end).unwrap_or_default()) == expected,
+            Self::NoChecksum | Self::Done => true,
+        }
+    }
+
+    #[inline(always)]
+    fn is_done(self) -> bool {
+        matches!(self, Self::Done)
+    }
 }
 
 impl<'a> WithinPage<'a> {
@@ -75,9 +116,18 @@ impl<'a> WithinPage<'a> {
         Self { page, at: 0, position, previous, between, checks, version, timeline, data_page_size }
     }
 
+    /// Gives the visitor the records until it breaks, up to the end of the page or whatever is not as nearly always.
+    #[inline(always)]
+    pub(super) fn give_to(&mut self, visitor: &mut impl Visit) -> ControlFlow<()> {
+        match self.checks {
+            Checks::ByInstruction(instruction) => instruction.run(Give { page: self, check: instruction, visitor }),
+            check @ (Checks::Portable | Checks::NoChecksum | Checks::Done) => Give { page: self, check, visitor }.run(),
+        }
+    }
+
     /// The next record, or `None` at the end of the page and at whatever is not as nearly always.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<RawRecord<'a>> {
+    pub(super) fn next(&mut self, check: impl Check) -> Option<RawRecord<'a>> {
         let rest = self.page.get(self.at..)?;
         let header = RecordHeader::from_bytes(rest.first_chunk()?);
         let length = usize::try_from(header.total_len).ok()?;
@@ -89,14 +139,10 @@ impl<'a> WithinPage<'a> {
         }
         // Within the page, as was seen.
         let behind = self.at.wrapping_add(length);
-        let right = match self.checks {
-            Checks::ByInstruction(instruction) => instruction.record_checksum(self.page, self.at, behind) == header.crc,
-            Checks::Portable => record_checksum(rest.get(..length)?) == header.crc,
-            Checks::NoChecksum | Checks::Done => true,
-        };
+        let right = check.is_right(self.page, self.at, behind, header.crc);
         // Behind it nothing more is in the segment.
         let switch = header.rmgr == RmgrId::XLOG && header.info & 0xF0 == rmgr::xlog::SWITCH;
-        if !right || switch && !matches!(self.checks, Checks::Done) {
+        if !right || switch && !check.is_done() {
             return None;
         }
         let lsn = self.position;
@@ -108,5 +154,30 @@ impl<'a> WithinPage<'a> {
         (self.previous, self.position) = (lsn, end);
         let Self { version, timeline, data_page_size, .. } = *self;
         Some(RawRecord { lsn, end, header, version, timeline, from: rest, data_page_size })
+    }
+}
+
+/// Gives records to a visitor.
+struct Give<'p, 'a, C, V> {
+    page: &'p mut WithinPage<'a>,
+    check: C,
+    visitor: &'p mut V,
+}
+
+impl<C: Check, V: Visit> Work for Give<'_, '_, C, V> {
+    type Output = ControlFlow<()>;
+
+    #[inline(always)]
+    fn run(self) -> ControlFlow<()> {
+        // Here nobody else sees it, so that it can be kept in registers.
+        let mut page = self.page.clone();
+        let mut outcome = ControlFlow::Continue(());
+        while outcome.is_continue()
+            && let Some(record) = page.next(self.check)
+        {
+            outcome = self.visitor.visit(&record);
+        }
+        *self.page = page;
+        outcome
     }
 }
