@@ -83,11 +83,12 @@ impl Instruction {
                     // SAFETY: the processor has SSE 4.2, or there would be no value of this type.
                     return unsafe { finished(first_group(group, body), header) };
                 }
-                // SAFETY: as above.
-                if body.wrapping_sub(1) < LONG
-                    && let Some(checksum) = unsafe { several_groups(before_end, body, header) }
-                {
-                    return checksum;
+                if body.wrapping_sub(1) < LONG {
+                    // SAFETY: as above.
+                    let checksum = unsafe { several_groups(before_end, body, header) };
+                    if let Some(checksum) = checksum {
+                        return checksum;
+                    }
                 }
             }
         }
@@ -129,8 +130,9 @@ fn first_group(group: &[u8; GROUP], length: usize) -> u64 {
 #[inline(never)]
 fn several_groups(before_end: &[u8], body: usize, header: &[u8; RecordHeader::CRC_OFFSET]) -> Option<u32> {
     // Of the body, 1 to 64 bytes are in the first group.
-    let first = body.checked_sub(1)? % GROUP + 1;
-    let (before_rest, rest) = before_end.split_at_checked(before_end.len().checked_sub(body - first)?)?;
+    let whole = body.checked_sub(1)? & !63;
+    let (before_rest, rest) = before_end.split_at_checked(before_end.len().checked_sub(whole)?)?;
+    let first = body.wrapping_sub(whole);
     let mut state = first_group(before_rest.last_chunk()?, first);
     for group in rest.as_chunks::<GROUP>().0 {
         for word in group.as_chunks::<8>().0 {
@@ -182,7 +184,7 @@ static ALL_ONES: [u32; GROUP + 1] = {
         let mut state = table[index - 1];
         let mut bit = 0;
         while bit < 8 {
-            state = state >> 1 ^ POLYNOMIAL * (state & 1);
+            state = (state >> 1) ^ (POLYNOMIAL * (state & 1));
             bit += 1;
         }
         table[index] = state;
