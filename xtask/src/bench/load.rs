@@ -58,9 +58,9 @@ impl Load {
         }
         let start = cluster.flush_wal()?;
         match self {
-            Self::TpcB => drop(cluster.pgbench(["--client=4", "--transactions=100000", "--no-vacuum"])?),
+            Self::TpcB => drop(cluster.pgbench(["--client=4", "--transactions=150000", "--no-vacuum"])?),
             Self::Mixed => {
-                for _ in 0..4 {
+                for _ in 0..12 {
                     cluster.psql(DATABASE, CHANGES)?;
                 }
             }
