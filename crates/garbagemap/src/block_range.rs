@@ -1,11 +1,12 @@
 //! 128 neighbouring blocks of a relation.
 
 use pgwal::{BlockNumber, Lsn};
+use serde::{Deserialize, Serialize};
 
 use crate::page::{Counts, TrackedPage};
 
 /// What is known of a block.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Block {
     /// Each line pointer.
     Tracked(Box<TrackedPage>),
@@ -27,7 +28,7 @@ impl Block {
 }
 
 /// 128 neighbouring blocks: those that were seen, and the bits of the visibility map.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct BlockRange {
     /// By place in the range, ascending.
     blocks: Vec<(u8, Block)>,

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use pgwal::{Lsn, TransactionId};
+use serde::{Deserialize, Serialize};
 
 /// Why what is said of a relation is not exact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Inexact {
     /// A settled block was changed by a record that does not hold it, as happens while `full_page_writes` is off.
     ChangedWithoutImage(Lsn),

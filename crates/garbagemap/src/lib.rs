@@ -14,15 +14,18 @@
 
 mod block_range;
 mod inexact;
+mod kept_map;
 mod map;
 mod multixacts;
 mod page;
 mod page_image;
 mod question;
 mod relation;
+pub mod snapshot;
 mod transactions;
 
 pub use inexact::Inexact;
+pub use kept_map::KeptMap;
 pub use map::{GarbageMap, TransactionStatus};
 pub use page::Counts;
 pub use question::{Answer, Question, RangeSummary, RelationAnswer, TooManyRanges};

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 
 use pgwal::rmgr::multixact::MultiXact;
 use pgwal::{Fork, Lsn, Record, RecordError, RelFileLocator};
+use serde::{Deserialize, Serialize};
 use walker_core::{Plugin, PluginError};
 
 use crate::block_range::Block;
@@ -40,7 +41,7 @@ const PAGE_SIZE: u16 = 8192;
 const EXAMPLE_QUESTION: &str = "\"Position\"";
 
 /// The dead tuples of all heaps, by block.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct GarbageMap {
     relations: HashMap<RelFileLocator, Relation>,
     transactions: Transactions,
@@ -55,7 +56,13 @@ pub struct GarbageMap {
     running_told: Lsn,
     /// What makes all numbers inexact.
     everywhere: Option<Inexact>,
+    /// Where images are restored.
+    #[serde(skip, default = "page_buffer")]
     page: Box<[u8]>,
+}
+
+fn page_buffer() -> Box<[u8]> {
+    vec![0; usize::from(PAGE_SIZE)].into_boxed_slice()
 }
 
 impl Default for GarbageMap {
@@ -78,7 +85,7 @@ impl GarbageMap {
             full_page_writes_changed: Lsn::INVALID,
             running_told: Lsn::INVALID,
             everywhere: None,
-            page: vec![0; usize::from(PAGE_SIZE)].into_boxed_slice(),
+            page: page_buffer(),
         }
     }
 
@@ -122,6 +129,11 @@ impl GarbageMap {
         if minimal {
             self.everywhere = Some(Inexact::WalLevelMinimal);
         }
+    }
+
+    /// What makes numbers inexact everywhere on the server of `other`, does so here.
+    pub(crate) fn inherit(&mut self, other: &Self) {
+        self.everywhere = self.everywhere.or(other.everywhere);
     }
 
     fn relation(&mut self, locator: RelFileLocator) -> &mut Relation {

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use pgwal::rmgr::multixact::Create;
 use pgwal::{MultiXactId, TransactionId};
+use serde::{Deserialize, Serialize};
 
 /// The updating member, if any, of each set that came into being since the walk began.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct MultiXacts {
     updaters: HashMap<MultiXactId, Option<TransactionId>>,
 }

@@ -3,10 +3,11 @@
 
 use pgwal::rmgr::heap2::PruneChanges;
 use pgwal::{HeapPage, Lsn, Malformed, OffsetNumber, TransactionId, Version};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 /// What is counted of a block. Tuples are line pointers in state normal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Tuples, dead ones included.
     pub tuples: u16,
@@ -23,7 +24,7 @@ pub struct Counts {
 }
 
 /// What a line pointer stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Item {
     Unused,
     /// A tuple and its length in bytes.
@@ -36,14 +37,14 @@ pub(crate) enum Item {
 }
 
 /// Something that an open transaction did to a tuple.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pending {
     pub(crate) offset: OffsetNumber,
     pub(crate) xid: TransactionId,
     pub(crate) change: Change,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Change {
     Insert,
     /// Also by an update: the old version goes.
@@ -63,7 +64,7 @@ pub(crate) fn check_offset(offset: OffsetNumber) -> Result<(), Malformed> {
 }
 
 /// A page whose line pointers are all known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TrackedPage {
     /// End of the last record that touched it.
     pub(crate) last_lsn: Lsn,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pgwal::{BlockNumber, Lsn, TransactionId};
+use serde::{Deserialize, Serialize};
 
 use crate::block_range::{Block, BlockRange};
 use crate::inexact::Inexact;
@@ -34,7 +35,7 @@ pub struct RelationSummary {
 }
 
 /// One relation, by ranges of blocks.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Relation {
     /// Whether its creation was seen, so that all of it is known.
     pub(crate) complete: bool,

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pgwal::{BlockNumber, RelFileLocator, TransactionId};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::map::TransactionStatus;
 
@@ -12,9 +14,19 @@ const PAGE_TRANSACTIONS: u32 = 16 * 1024;
 const PAGE_BYTES: usize = PAGE_TRANSACTIONS as usize / 4;
 
 /// How transactions ended, two bits each as in `pg_xact`, from when the walk began.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Ended {
-    pages: BTreeMap<u32, Box<[u8; PAGE_BYTES]>>,
+    #[serde(deserialize_with = "whole_pages")]
+    pages: BTreeMap<u32, Box<[u8]>>,
+}
+
+/// Only whole pages.
+fn whole_pages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, Box<[u8]>>, D::Error> {
+    let pages: BTreeMap<u32, Box<[u8]>> = BTreeMap::deserialize(deserializer)?;
+    match pages.values().find(|page| page.len() != PAGE_BYTES) {
+        Some(page) => Err(D::Error::invalid_length(page.len(), &"bytes of a whole page")),
+        None => Ok(pages),
+    }
 }
 
 impl Ended {
@@ -25,7 +37,7 @@ impl Ended {
 
     fn set(&mut self, xid: TransactionId, committed: bool) {
         let (page, byte, shift) = Self::place(xid);
-        let page = self.pages.entry(page).or_insert_with(|| Box::new([0; PAGE_BYTES]));
+        let page = self.pages.entry(page).or_insert_with(|| vec![0; PAGE_BYTES].into_boxed_slice());
         page[byte] = page[byte] & !(3 << shift) | (if committed { 1 } else { 2 }) << shift;
     }
 
@@ -46,7 +58,7 @@ impl Ended {
 }
 
 /// The transactions as the log has told of them so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Transactions {
     ended: Ended,
     prepared: HashSet<TransactionId>,

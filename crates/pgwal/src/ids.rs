@@ -7,6 +7,7 @@ macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $inner:ty) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name($inner);
 
         impl $name {
@@ -67,6 +68,7 @@ number!(
 /// Deliberately not `Ord`: after a wraparound a smaller number may be the later transaction. Compare by
 /// [`TransactionId::precedes`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TransactionId(u32);
 
 impl TransactionId {
@@ -127,6 +129,7 @@ impl fmt::Debug for TransactionId {
 /// A transaction's number that does not wrap around: its epoch is the upper half (`FullTransactionId`). Prints as
 /// `pg_waldump` does, `epoch:xid`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FullTransactionId(u64);
 
 impl FullTransactionId {
@@ -171,6 +174,7 @@ impl fmt::Debug for FullTransactionId {
 
 /// Where a relation's files are (`RelFileLocator`, before 16 `RelFileNode`). Prints as `pg_waldump` does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RelFileLocator {
     /// Its tablespace; 1663 is `pg_default`, 1664 `pg_global`.
     pub tablespace: Oid,

@@ -7,6 +7,7 @@ use std::str::FromStr;
 ///
 /// Prints and parses as PostgreSQL's `pg_lsn`: `16/B374D848`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Lsn(u64);
 
 impl Lsn {

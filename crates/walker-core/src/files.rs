@@ -19,6 +19,7 @@ use pgwal::{
 
 use self::segment_bytes::SegmentBytes;
 use self::segment_list::{Choice, SegmentFile, SegmentList};
+use crate::log_position::LogPosition;
 use crate::source::{Source, SourceError};
 
 pub use self::gap::Gap;
@@ -442,6 +443,11 @@ impl Source for FileSource {
         let Some(located) = self.locate()? else { return Ok(None) };
         let decoded = self.reader.decode(&located, unread(self.segment.as_ref(), self.located_from));
         decoded.map(Some).map_err(|error| self.damaged(error))
+    }
+
+    fn log_position(&self, lsn: Lsn) -> Option<LogPosition> {
+        let system_identifier = self.reader.options().system_identifier?;
+        Some(LogPosition { system_identifier, timeline: self.reader.timeline()?, lsn })
     }
 }
 

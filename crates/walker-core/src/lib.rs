@@ -24,13 +24,15 @@
 #![deny(unsafe_code)]
 
 mod files;
+mod log_position;
 mod plugin;
 mod plugin_names;
 mod source;
 mod walk;
 
 pub use files::{FileSource, FileSourceOptions, Gap, LastRecord, WalDirectory, read_in_pieces};
-pub use plugin::{Plugin, PluginError, dispatch};
+pub use log_position::LogPosition;
+pub use plugin::{Plugin, PluginError, Resume, dispatch};
 pub use plugin_names::{ParsePluginNamesError, parse_plugin_names};
 pub use source::{Source, SourceError};
-pub use walk::{Failure, PluginStatus, Walk};
+pub use walk::{Failure, FailureKind, PluginStatus, Walk};

@@ -2,8 +2,22 @@
 
 use pgwal::{Lsn, Record, RmgrId};
 
+use crate::log_position::LogPosition;
+
 /// Why a plugin failed; its text goes into the log.
 pub type PluginError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where a plugin wants its records from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// From now on: it keeps nothing over a restart.
+    Now,
+    /// From where the last checkpoint began (its redo position): from there on the log holds each page that it changes as a
+    /// whole.
+    Checkpoint,
+    /// From where it was when it kept its state last ([`Plugin::flush`]).
+    At(LogPosition),
+}
 
 /// Somebody who is told every record of the log, in order, whether its transaction commits or not.
 ///
@@ -17,6 +31,24 @@ pub trait Plugin {
     /// # Errors
     /// The plugin is not used then.
     fn startup(&mut self) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// Called once after [`Plugin::startup`]: where it wants to begin.
+    ///
+    /// # Errors
+    /// What it kept cannot be used, which is told; then it hears of a [`Plugin::gap`], and begins as with
+    /// [`Resume::Checkpoint`].
+    fn resume(&mut self) -> Result<Resume, PluginError> {
+        Ok(Resume::Now)
+    }
+
+    /// What comes next, from `next` on, does not follow on what it was told or had kept: that is of another log, or what
+    /// is between cannot be read any more.
+    ///
+    /// # Errors
+    /// The plugin is disabled then.
+    fn gap(&mut self, _next: Lsn) -> Result<(), PluginError> {
         Ok(())
     }
 
@@ -119,11 +151,13 @@ pub trait Plugin {
     }
 
     /// Called after each checkpoint record and before the end: a plugin that keeps something over a restart writes it
-    /// now. `position` is the end of the last record it was told.
+    /// now. `position` is the end of the last record it was told. Once it returns, the log before is not kept for it any
+    /// more.
     ///
     /// # Errors
-    /// The plugin is disabled then.
-    fn flush(&mut self, _position: Lsn) -> Result<(), PluginError> {
+    /// What it kept before must still be there: the log from there on is kept, and it is called again at the next
+    /// checkpoint. The text goes into the log.
+    fn flush(&mut self, _position: &LogPosition) -> Result<(), PluginError> {
         Ok(())
     }
 

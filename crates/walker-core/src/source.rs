@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use pgwal::{Lsn, ReadError, Record, TimelineHistoryError};
 
+use crate::log_position::LogPosition;
+
 /// A sequence of records that may grow.
 pub trait Source {
     /// The next record; `None` if there is none now. Asked again later, a source that grows goes on.
@@ -11,6 +13,12 @@ pub trait Source {
     /// # Errors
     /// [`SourceError`] if what there is cannot be read.
     fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError>;
+
+    /// The end of the record that was read last, `lsn`, as a position of its log; `None` if the source does not know of
+    /// which log it is. Then plugins are not told to keep their state.
+    fn log_position(&self, _lsn: Lsn) -> Option<LogPosition> {
+        None
+    }
 }
 
 /// A source cannot go on.

@@ -5,14 +5,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pgwal::rmgr::xlog;
 use pgwal::{Lsn, Record, RmgrId};
 
-use crate::plugin::{Plugin, PluginError};
+use crate::log_position::LogPosition;
+use crate::plugin::{Plugin, PluginError, Resume};
 use crate::source::{Source, SourceError};
 
-/// A plugin failed and is not called any more.
+/// A plugin failed.
 #[derive(Debug)]
 pub struct Failure {
     /// Its name.
     pub plugin: String,
+    /// What it could not do.
+    pub kind: FailureKind,
     /// The record at which it failed; invalid at startup or shutdown.
     pub lsn: Lsn,
     /// End of the last record that it was told without failing.
@@ -21,13 +24,35 @@ pub struct Failure {
     pub cause: PluginError,
 }
 
+/// What a plugin could not do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Go on: it is not called any more.
+    Disabled,
+    /// Use what it had kept: it begins anew.
+    Resume,
+    /// Keep what it has: it goes on with what it kept before.
+    Flush,
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "plugin \"{}\" failed", self.plugin)?;
-        if self.lsn.is_valid() {
-            write!(formatter, " at WAL record {} (last good position {})", self.lsn, self.last_good)?;
+        let Self { plugin, kind, lsn, last_good, cause } = self;
+        match kind {
+            FailureKind::Disabled => {
+                write!(formatter, "plugin \"{plugin}\" failed")?;
+                if lsn.is_valid() {
+                    write!(formatter, " at WAL record {lsn} (last good position {last_good})")?;
+                }
+                write!(formatter, " and is disabled: {cause}")
+            }
+            FailureKind::Resume => {
+                write!(formatter, "plugin \"{plugin}\" cannot use the state that it kept, and begins anew: {cause}")
+            }
+            FailureKind::Flush => {
+                write!(formatter, "plugin \"{plugin}\" could not keep its state of {last_good}: {cause}")
+            }
         }
-        write!(formatter, " and is disabled: {}", self.cause)
     }
 }
 
@@ -42,12 +67,17 @@ pub struct PluginStatus<'a> {
     pub running: bool,
     /// How many records it was told.
     pub records: u64,
+    /// Up to where it has kept its state, if it keeps any: the log before is not needed for it.
+    pub flushed: Lsn,
 }
 
 struct Slot {
     plugin: Box<dyn Plugin>,
     running: bool,
+    /// Records that begin before are not for it.
+    from: Lsn,
     position: Lsn,
+    flushed: Lsn,
     records: u64,
 }
 
@@ -75,14 +105,11 @@ impl<S: std::fmt::Debug> std::fmt::Debug for Walk<S> {
 impl<S: Source> Walk<S> {
     /// Joins a source with plugins, which are called in this order. `on_failure` hears of each that fails.
     pub fn new(source: S, plugins: Vec<Box<dyn Plugin>>, on_failure: impl FnMut(&Failure) + 'static) -> Self {
-        let slot = |plugin| Slot { plugin, running: true, position: Lsn::INVALID, records: 0 };
+        let nowhere = Lsn::INVALID;
+        let slot =
+            |plugin| Slot { plugin, running: true, from: nowhere, position: nowhere, flushed: nowhere, records: 0 };
         let slots = plugins.into_iter().map(slot).collect();
         Self { source, slots, on_failure: Box::new(on_failure), position: Lsn::INVALID }
-    }
-
-    /// Says where the walk begins, so that plugins can be asked before the first record comes.
-    pub fn begin_at(&mut self, position: Lsn) {
-        self.position = position;
     }
 
     /// Starts all plugins. Those that fail are not called again.
@@ -90,6 +117,32 @@ impl<S: Source> Walk<S> {
         for slot in &mut self.slots {
             slot.call(Lsn::INVALID, &mut self.on_failure, |plugin| plugin.startup());
         }
+    }
+
+    /// Asks each plugin where it wants to begin: `now` is the end of the log, `checkpoint` where its last checkpoint
+    /// began; `holds` tells whether a position is one of this log. Returns where the source is to begin: no plugin is told
+    /// a record before the place where it wants to.
+    pub fn resume(&mut self, now: Lsn, checkpoint: Lsn, holds: impl Fn(&LogPosition) -> bool) -> Lsn {
+        for slot in &mut self.slots {
+            slot.resume(now, checkpoint, &holds, &mut self.on_failure);
+        }
+        let wanted = self.slots.iter().filter(|slot| slot.running).map(|slot| slot.from).min();
+        self.position = wanted.unwrap_or(now);
+        self.position
+    }
+
+    /// Tells the plugins that the source goes on with `next`, and that what is between is lost.
+    pub fn gap(&mut self, next: Lsn) {
+        for slot in &mut self.slots {
+            slot.gap(next, &mut self.on_failure);
+        }
+        self.position = next;
+    }
+
+    /// Up to where all plugins have kept their state: the log before is not needed any more.
+    pub fn flushed(&self) -> Lsn {
+        let flushed = self.slots.iter().filter(|slot| slot.running).map(|slot| slot.flushed).min();
+        flushed.unwrap_or(self.position)
     }
 
     /// Tells the plugins the source's next record, if there is one. Returns whether there was.
@@ -100,12 +153,22 @@ impl<S: Source> Walk<S> {
         let Some(record) = self.source.next_record()? else { return Ok(false) };
         for slot in &mut self.slots {
             slot.tell(&record, &mut self.on_failure);
-            if is_checkpoint(&record) {
-                slot.call(record.lsn, &mut self.on_failure, |plugin| plugin.flush(record.end));
-            }
         }
         self.position = record.end;
+        let checkpoint = is_checkpoint(&record).then_some(record.lsn);
+        drop(record);
+        if let Some(lsn) = checkpoint {
+            self.flush(lsn);
+        }
         Ok(true)
+    }
+
+    /// Lets the plugins keep their state, after the record at `lsn`.
+    fn flush(&mut self, lsn: Lsn) {
+        let Some(position) = self.source.log_position(self.position) else { return };
+        for slot in &mut self.slots {
+            slot.flush(lsn, &position, &mut self.on_failure);
+        }
     }
 
     /// Tells the plugins all that the source holds now.
@@ -119,9 +182,8 @@ impl<S: Source> Walk<S> {
 
     /// Shuts the plugins down and gives them back.
     pub fn shutdown(mut self) -> Vec<Box<dyn Plugin>> {
-        let position = self.position;
+        self.flush(Lsn::INVALID);
         for slot in &mut self.slots {
-            slot.call(Lsn::INVALID, &mut self.on_failure, |plugin| plugin.flush(position));
             slot.call(Lsn::INVALID, &mut self.on_failure, |plugin| plugin.shutdown());
         }
         self.slots.into_iter().map(|slot| slot.plugin).collect()
@@ -148,6 +210,7 @@ impl<S: Source> Walk<S> {
             position: slot.position,
             running: slot.running,
             records: slot.records,
+            flushed: slot.flushed,
         })
     }
 
@@ -164,10 +227,57 @@ impl<S: Source> Walk<S> {
 
 impl Slot {
     fn tell(&mut self, record: &Record<'_>, on_failure: &mut dyn FnMut(&Failure)) {
-        if self.running && self.call(record.lsn, on_failure, |plugin| plugin.record(record)) {
+        let wanted = self.running && record.lsn >= self.from;
+        if wanted && self.call(record.lsn, on_failure, |plugin| plugin.record(record)) {
             self.position = record.end;
             self.records += 1;
         }
+    }
+
+    fn resume(
+        &mut self,
+        now: Lsn,
+        checkpoint: Lsn,
+        holds: impl Fn(&LogPosition) -> bool,
+        on_failure: &mut dyn FnMut(&Failure),
+    ) {
+        if !self.running {
+            return;
+        }
+        let unusable = match guarded(|| self.plugin.resume()) {
+            Ok(Resume::Now) => return self.begin(now),
+            Ok(Resume::Checkpoint) => return self.begin(checkpoint),
+            Ok(Resume::At(position)) if holds(&position) => return self.begin(position.lsn),
+            Ok(Resume::At(position)) => format!("this log does not hold {position}").into(),
+            Err(cause) => cause,
+        };
+        on_failure(&self.failure(FailureKind::Resume, Lsn::INVALID, unusable));
+        self.gap(checkpoint, on_failure);
+    }
+
+    fn begin(&mut self, lsn: Lsn) {
+        (self.from, self.position, self.flushed) = (lsn, lsn, lsn);
+    }
+
+    fn gap(&mut self, next: Lsn, on_failure: &mut dyn FnMut(&Failure)) {
+        if self.call(Lsn::INVALID, on_failure, |plugin| plugin.gap(next)) {
+            self.begin(next);
+        }
+    }
+
+    fn flush(&mut self, lsn: Lsn, position: &LogPosition, on_failure: &mut dyn FnMut(&Failure)) {
+        // One that wants to begin later has nothing new.
+        if !self.running || position.lsn < self.from {
+            return;
+        }
+        match guarded(|| self.plugin.flush(position)) {
+            Ok(()) => self.flushed = position.lsn,
+            Err(cause) => on_failure(&self.failure(FailureKind::Flush, lsn, cause)),
+        }
+    }
+
+    fn failure(&self, kind: FailureKind, lsn: Lsn, cause: PluginError) -> Failure {
+        Failure { plugin: self.plugin.name().to_owned(), kind, lsn, last_good: self.position, cause }
     }
 
     /// Calls the plugin unless it is disabled; disables it if it fails. Returns whether it did not.
@@ -181,7 +291,7 @@ impl Slot {
             && let Err(cause) = guarded(|| call(self.plugin.as_mut()))
         {
             self.running = false;
-            on_failure(&Failure { plugin: self.plugin.name().to_owned(), lsn, last_good: self.position, cause });
+            on_failure(&self.failure(FailureKind::Disabled, lsn, cause));
         }
         self.running
     }

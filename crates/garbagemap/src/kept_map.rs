@@ -1,0 +1,72 @@
+//! A map that outlives restarts.
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+
+use pgwal::{Lsn, Record};
+use walker_core::{LogPosition, Plugin, PluginError, Resume};
+
+use crate::map::GarbageMap;
+use crate::snapshot;
+
+/// A [`GarbageMap`] that is kept in a file whenever the walk says so, and goes on from there.
+pub struct KeptMap {
+    map: GarbageMap,
+    /// Makes a map that knows nothing yet.
+    empty: Box<dyn Fn() -> GarbageMap>,
+    path: PathBuf,
+}
+
+impl fmt::Debug for KeptMap {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("KeptMap").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl KeptMap {
+    /// A map that is kept in the file `path`, whose directory is made if it is not there. `empty` makes one that knows
+    /// nothing yet.
+    pub fn new(path: impl Into<PathBuf>, empty: impl Fn() -> GarbageMap + 'static) -> Self {
+        Self { map: empty(), empty: Box::new(empty), path: path.into() }
+    }
+
+    /// The map.
+    #[must_use]
+    pub fn map(&self) -> &GarbageMap {
+        &self.map
+    }
+}
+
+impl Plugin for KeptMap {
+    fn name(&self) -> &str {
+        self.map.name()
+    }
+
+    fn resume(&mut self) -> Result<Resume, PluginError> {
+        let Some((position, mut map)) = snapshot::read(&self.path)? else { return Ok(Resume::Checkpoint) };
+        map.inherit(&self.map);
+        self.map = map;
+        Ok(Resume::At(position))
+    }
+
+    fn gap(&mut self, _next: Lsn) -> Result<(), PluginError> {
+        self.map = (self.empty)();
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<(), PluginError> {
+        self.map.record(record)
+    }
+
+    fn answer(&mut self, question: &[u8], position: Lsn) -> Result<Vec<u8>, PluginError> {
+        self.map.answer(question, position)
+    }
+
+    fn flush(&mut self, position: &LogPosition) -> Result<(), PluginError> {
+        if let Some(directory) = self.path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        Ok(snapshot::write(&self.path, position, &self.map)?)
+    }
+}
