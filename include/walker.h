@@ -43,8 +43,40 @@ typedef WALkerCallbackRecord_cb WALkerCallbackXlog_cb;
 typedef WALkerCallbackRecord_cb WALkerCallbackXact_cb;
 typedef WALkerCallbackRecord_cb WALkerCallbackSmgr_cb;
 
-/* After each checkpoint record and before the end: keep now what must outlive a restart. */
-typedef void (*WALkerCallbackFlush_cb) (XLogRecPtr position);
+/* A position that says of which log it is. */
+typedef struct WALkerPosition
+{
+	uint64		system_identifier;
+	XLogRecPtr	lsn;
+	TimeLineID	timeline;
+} WALkerPosition;
+
+/* Where a plugin wants its records from. */
+typedef enum WALkerResume
+{
+	/* From now on, as without the callback: it keeps nothing. */
+	WALKER_RESUME_NOW = 0,
+	/* From where the last checkpoint began: from there on each page that is changed comes as a whole. */
+	WALKER_RESUME_CHECKPOINT = 1,
+	/* From *position on, the one for which flush_cb returned last. */
+	WALKER_RESUME_AT = 2
+} WALkerResume;
+
+/*
+ * Called once after startup_cb. If this server's log does not hold the position, or with an ERROR, the plugin is told so by
+ * gap_cb, and begins with the last checkpoint.
+ */
+typedef WALkerResume (*WALkerCallbackResume_cb) (WALkerPosition *position);
+
+/* What comes next does not follow on what the plugin was told or had kept. */
+typedef void (*WALkerCallbackGap_cb) (XLogRecPtr next);
+
+/*
+ * After each checkpoint record and before the end: keep now what must outlive a restart. WAL before the position is not held
+ * back for the plugin any more. After an ERROR it is called again at the next checkpoint; what was kept before must still be
+ * there.
+ */
+typedef void (*WALkerCallbackFlush_cb) (const WALkerPosition *position);
 
 /* Called last, unless the plugin failed. */
 typedef void (*WALkerCallbackShutdown_cb) (void);
@@ -96,6 +128,9 @@ typedef struct WALkerCallbacks
 	WALkerCallbackFlush_cb flush_cb;
 	WALkerCallbackShutdown_cb shutdown_cb;
 	WALkerCallbackAnswer_cb answer_cb;
+
+	WALkerCallbackResume_cb resume_cb;
+	WALkerCallbackGap_cb gap_cb;
 } WALkerCallbacks;
 
 /* The version member: grows with the struct. */

@@ -77,7 +77,7 @@ append_counts(StringInfo text)
 }
 
 static void
-log_counts(XLogRecPtr position)
+log_counts(const WALkerPosition *position)
 {
 	StringInfoData text;
 
@@ -89,7 +89,7 @@ log_counts(XLogRecPtr position)
 static void
 log_last_counts(void)
 {
-	log_counts(last);
+	log_counts(NULL);
 }
 
 static void

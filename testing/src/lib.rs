@@ -31,6 +31,7 @@ mod client;
 mod cluster;
 mod command;
 mod directory;
+mod garbage_oracle;
 mod installation;
 mod log;
 pub mod plugins;
@@ -45,6 +46,7 @@ pub use builder::ClusterBuilder;
 pub use cache::{REGRESSION_TESTS_MAJOR, cache_directory, cached_postgresql, regression_tests};
 pub use cluster::{Cluster, Mode, SUPERUSER};
 pub use directory::temporary_directory;
+pub use garbage_oracle::assert_garbage_equal;
 pub use installation::{
     COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, NotFound, PG_CONFIG_VARIABLE, Version, walker,
     walker_command,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use walker_testing::{Cluster, ClusterBuilder, Installation, Mode, Session};
+use walker_testing::{Cluster, ClusterBuilder, Installation, Mode, assert_garbage_equal};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -13,8 +13,6 @@ fn builder() -> Result<ClusterBuilder> {
         .setting("walker.plugins", "garbagemap")
         .setting("autovacuum", "off")
         .setting("max_prepared_transactions", "10")
-        // The worker holds no WAL back yet: a checkpoint must not recycle what it has not read.
-        .setting("wal_keep_size", "1GB")
         // After a checkpoint the next change of each page is an image: let there be some.
         .setting("checkpoint_timeout", "30s"))
 }
@@ -28,64 +26,6 @@ fn prepare(builder: ClusterBuilder) -> Result<Cluster> {
          CREATE EXTENSION pg_visibility;",
     )?;
     Ok(cluster)
-}
-
-/// Tables of the database that were created by a test, and their TOAST tables.
-const TABLES: &str = "SELECT oid::regclass FROM pg_class c WHERE relkind IN ('r', 'm', 't') AND relpersistence = 'p'
-     AND oid >= 16384 AND relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace) ORDER BY 1";
-
-/// Dead tuples of each table and, block by block, tuples, free bytes and all-visible, as both sides have them.
-fn compare(cluster: &Cluster) -> Result<Vec<Compared>> {
-    cluster.at_a_quiet_moment("postgres", |session, _| {
-        let tables = session.execute(TABLES)?;
-        tables.lines().map(|table| Compared::read(session, table)).collect()
-    })
-}
-
-#[derive(Debug)]
-struct Compared {
-    #[allow(dead_code)] // for the message of a failure
-    table: String,
-    /// Dead tuples, then bytes free, as WALker and as pgstattuple have them.
-    walker: String,
-    oracle: String,
-    /// Block, then WALker's and PostgreSQL's tuples, free bytes, all-visible: those that differ.
-    blocks: String,
-}
-
-impl Compared {
-    fn read(session: &mut Session, table: &str) -> Result<Self> {
-        // One row for each block.
-        session.execute("SET garbagemap.summary_size = 1")?;
-        let walker = session.execute(&format!(
-            "SELECT coalesce(sum(n_dead_tuples), 0), coalesce(sum(n_tuples - n_dead_tuples), 0),
-                    count(*) FILTER (WHERE known_blocks = 0), max(inexact)
-             FROM garbage_summary('{table}')"
-        ))?;
-        let oracle = session
-            .execute(&format!("SELECT dead_tuple_count, tuple_count, 0, NULL FROM pgstattuple('{table}'::regclass)"))?;
-        let blocks = session.execute(&format!(
-            "SELECT * FROM (
-               SELECT rangeno, n_tuples, freespace, n_all_visible,
-                 (SELECT count(*) FILTER (WHERE lp_flags = 1) FROM heap_page_items(page)) AS tuples,
-                 CASE WHEN upper = 0 THEN 0 ELSE greatest(upper - lower - 4, 0) END AS free,
-                 (SELECT all_visible::int FROM pg_visibility_map('{table}'::regclass, rangeno)) AS all_visible
-               FROM garbage_summary('{table}'), get_raw_page('{table}', rangeno) AS page, page_header(page)
-             ) AS block
-             WHERE (n_tuples, freespace, n_all_visible) IS DISTINCT FROM (tuples, free, all_visible) LIMIT 5"
-        ))?;
-        Ok(Self { table: table.to_owned(), walker, oracle, blocks })
-    }
-}
-
-fn assert_equal(cluster: &Cluster) -> Result<()> {
-    let tables = compare(cluster).expect("both sides answer");
-    assert!(!tables.is_empty());
-    for compared in &tables {
-        assert_eq!(compared.walker, compared.oracle, "{compared:#?}");
-        assert_eq!(compared.blocks, "", "{compared:#?}");
-    }
-    Ok(())
 }
 
 fn dead_tuples(cluster: &Cluster, table: &str) -> Result<u64> {
@@ -102,7 +42,7 @@ fn an_insert_is_garbage_only_if_it_is_rolled_back() -> Result<()> {
     assert_eq!(dead_tuples(&cluster, "t")?, 0);
     cluster.psql("postgres", "BEGIN; INSERT INTO t SELECT generate_series(1, 500); ROLLBACK")?;
     assert_eq!(dead_tuples(&cluster, "t")?, 500);
-    assert_equal(&cluster)
+    assert_garbage_equal(&cluster)
 }
 
 #[test]
@@ -112,10 +52,10 @@ fn a_delete_is_garbage_only_once_it_is_committed() -> Result<()> {
     let mut open = cluster.session("postgres")?;
     open.execute("BEGIN; DELETE FROM t WHERE id <= 400")?;
     assert_eq!(dead_tuples(&cluster, "t")?, 0);
-    assert_equal(&cluster)?;
+    assert_garbage_equal(&cluster)?;
     open.execute("COMMIT")?;
     assert_eq!(dead_tuples(&cluster, "t")?, 400);
-    assert_equal(&cluster)
+    assert_garbage_equal(&cluster)
 }
 
 #[test]
@@ -130,7 +70,7 @@ fn subtransactions_count_by_their_own_end() -> Result<()> {
          ROLLBACK TO c; COMMIT;",
     )?;
     assert_eq!(dead_tuples(&cluster, "t")?, 111);
-    assert_equal(&cluster)
+    assert_garbage_equal(&cluster)
 }
 
 #[test]
@@ -144,7 +84,7 @@ fn a_prepared_transaction_counts_when_it_ends_even_after_a_crash() -> Result<()>
     assert_eq!(dead_tuples(&cluster, "t")?, 0);
     cluster.psql("postgres", "COMMIT PREPARED 'later'")?;
     assert_eq!(dead_tuples(&cluster, "t")?, 100);
-    assert_equal(&cluster)?;
+    assert_garbage_equal(&cluster)?;
     cluster.crash()?;
     cluster.start()
 }
@@ -153,18 +93,18 @@ fn a_prepared_transaction_counts_when_it_ends_even_after_a_crash() -> Result<()>
 fn every_kind_of_change_is_counted_as_pgstattuple_counts_it() -> Result<()> {
     let cluster = prepare(builder()?)?;
     every_kind_of_change(&cluster)?;
-    assert_equal(&cluster)?;
+    assert_garbage_equal(&cluster)?;
     // The same once more: now pages are settled, and come back with images.
     cluster.psql("postgres", "CHECKPOINT")?;
     change_again(&cluster)?;
-    assert_equal(&cluster)?;
+    assert_garbage_equal(&cluster)?;
     cluster.psql(
         "postgres",
         "CHECKPOINT; VACUUM hot; VACUUM wide; VACUUM plain; VACUUM FULL plain; CLUSTER hot USING hot_pkey",
     )?;
-    assert_equal(&cluster)?;
+    assert_garbage_equal(&cluster)?;
     cluster.psql("postgres", "CHECKPOINT; VACUUM FREEZE hot, wide; TRUNCATE plain; DELETE FROM wide; VACUUM wide")?;
-    assert_equal(&cluster)
+    assert_garbage_equal(&cluster)
 }
 
 fn every_kind_of_change(cluster: &Cluster) -> Result<()> {
@@ -234,7 +174,7 @@ fn concurrent_sessions_leave_what_pgstattuple_finds() -> Result<()> {
     for round in 1..=3 {
         cluster.pgbench(["--client=4", "--jobs=2", "--transactions=500", &format!("--random-seed={round}")])?;
         cluster.psql("postgres", if round == 2 { "CHECKPOINT" } else { "VACUUM pgbench_branches" })?;
-        assert_equal(&cluster)?;
+        assert_garbage_equal(&cluster)?;
     }
     Ok(())
 }
@@ -283,7 +223,7 @@ fn transactions_of_all_kinds_beside_autovacuum_and_checkpoints_leave_what_pgstat
     cluster.psql("postgres", "ALTER SYSTEM SET autovacuum = off; SELECT pg_reload_conf()")?;
     let running = "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'";
     cluster.wait_until_true("postgres", running, TIMEOUT)?;
-    assert_equal(&cluster)
+    assert_garbage_equal(&cluster)
 }
 
 #[test]
@@ -293,7 +233,7 @@ fn compressed_images_and_checksums_change_nothing() -> Result<()> {
         every_kind_of_change(&cluster)?;
         cluster.psql("postgres", "CHECKPOINT")?;
         change_again(&cluster)?;
-        assert_equal(&cluster)?;
+        assert_garbage_equal(&cluster)?;
     }
     Ok(())
 }
@@ -304,7 +244,7 @@ fn images_for_checking_redo_agree_with_the_map() -> Result<()> {
     every_kind_of_change(&cluster)?;
     cluster.psql("postgres", "VACUUM hot; VACUUM plain; VACUUM wide")?;
     change_again(&cluster)?;
-    assert_equal(&cluster)
+    assert_garbage_equal(&cluster)
 }
 
 #[test]
@@ -348,7 +288,7 @@ fn with_full_page_writes_off_the_map_stays_exact() -> Result<()> {
     every_kind_of_change(&cluster)?;
     cluster.psql("postgres", "CHECKPOINT")?;
     change_again(&cluster)?;
-    assert_equal(&cluster)
+    assert_garbage_equal(&cluster)
 }
 
 #[test]

@@ -12,7 +12,11 @@ use pgrx::pg_sys;
 
 pgrx::pg_module_magic!();
 
-pgxlog::walker_plugin!(new_map());
+/// Where the map is kept over a restart, in the data directory.
+const SNAPSHOT: &str = "walker/garbagemap.snapshot";
+
+// The data directory is the worker's current directory.
+pgxlog::walker_plugin!(garbagemap::KeptMap::new(SNAPSHOT, new_map));
 
 /// Called by PostgreSQL when it loads the library.
 #[pg_guard]

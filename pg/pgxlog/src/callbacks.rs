@@ -1,15 +1,21 @@
 //! The C face of a plugin, as in `include/walker.h`.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_int};
 
 use pgrx::pg_sys;
+use pgwal::{Lsn, TimelineId};
+use walker_core::LogPosition;
 
 /// Called with nothing.
 pub type PlainCallback = unsafe extern "C-unwind" fn();
 /// Called with a record.
 pub type RecordCallback = unsafe extern "C-unwind" fn(record: *mut pg_sys::XLogReaderState);
 /// Called with the position up to which the plugin was told.
-pub type FlushCallback = unsafe extern "C-unwind" fn(position: pg_sys::XLogRecPtr);
+pub type FlushCallback = unsafe extern "C-unwind" fn(position: *const Position);
+/// Tells where the plugin wants to begin: one of the constants of [`Callbacks`]; with [`Callbacks::RESUME_AT`], the position.
+pub type ResumeCallback = unsafe extern "C-unwind" fn(position: *mut Position) -> c_int;
+/// Called with the position where the log goes on.
+pub type GapCallback = unsafe extern "C-unwind" fn(next: pg_sys::XLogRecPtr);
 /// Called with a question of so many bytes; appends its answer.
 pub type AnswerCallback = unsafe extern "C-unwind" fn(
     question: *const c_char,
@@ -17,6 +23,30 @@ pub type AnswerCallback = unsafe extern "C-unwind" fn(
     position: pg_sys::XLogRecPtr,
     answer: pg_sys::StringInfo,
 );
+
+/// `WALkerPosition` of `include/walker.h`: a position that says of which log it is.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(missing_docs)] // described in the header
+pub struct Position {
+    pub system_identifier: u64,
+    pub lsn: pg_sys::XLogRecPtr,
+    pub timeline: pg_sys::TimeLineID,
+}
+
+impl From<LogPosition> for Position {
+    fn from(position: LogPosition) -> Self {
+        let LogPosition { system_identifier, timeline, lsn } = position;
+        Self { system_identifier, lsn: lsn.get(), timeline: timeline.get() }
+    }
+}
+
+impl From<Position> for LogPosition {
+    fn from(position: Position) -> Self {
+        let Position { system_identifier, lsn, timeline } = position;
+        Self { system_identifier, timeline: TimelineId::new(timeline), lsn: Lsn::new(lsn) }
+    }
+}
 
 /// `WALkerCallbacks` of `include/walker.h`: what a plugin wants to be told. The first six members are those of the
 /// original WALker and never change; members are only ever added at the end.
@@ -59,11 +89,20 @@ pub struct Callbacks {
     pub flush_cb: Option<FlushCallback>,
     pub shutdown_cb: Option<PlainCallback>,
     pub answer_cb: Option<AnswerCallback>,
+
+    pub resume_cb: Option<ResumeCallback>,
+    pub gap_cb: Option<GapCallback>,
 }
 
 impl Callbacks {
     /// `WALKER_VERSION`.
     pub const VERSION: u32 = 1;
+    /// `WALKER_RESUME_NOW`.
+    pub const RESUME_NOW: c_int = 0;
+    /// `WALKER_RESUME_CHECKPOINT`.
+    pub const RESUME_CHECKPOINT: c_int = 1;
+    /// `WALKER_RESUME_AT`.
+    pub const RESUME_AT: c_int = 2;
 
     /// None set, size and version as a worker of this version tells them.
     #[must_use]

@@ -4,6 +4,7 @@
 //!   of what PostgreSQL's reader decoded: nothing is copied.
 //! - [`walker_plugin!`] makes a shared library with a [`walker_core::Plugin`] a plugin of WALker's background worker;
 //!   [`ask()`] puts a question to it from any backend.
+//! - [`server_log`] tells how far the log is, and [`ReplicationSlot`] keeps it until it is not needed any more.
 //! - [`catch_error`] runs something that may raise a PostgreSQL ERROR and turns that into a value, [`raise`] raises one.
 
 mod ask;
@@ -12,13 +13,18 @@ mod catch;
 mod latch;
 mod plugin;
 mod record_view;
+mod replication_slot;
+pub mod server_log;
 mod xlog_reader;
 
 pub use ask::ask;
-pub use callbacks::{AnswerCallback, Callbacks, FlushCallback, PlainCallback, RecordCallback};
+pub use callbacks::{
+    AnswerCallback, Callbacks, FlushCallback, GapCallback, PlainCallback, Position, RecordCallback, ResumeCallback,
+};
 pub use catch::{catch_error, raise, recover};
 pub use latch::sleep_on_latch;
 pub use plugin::export_plugin;
+pub use replication_slot::ReplicationSlot;
 pub use record_view::{SERVER_VERSION, bytes, view};
 pub use xlog_reader::XLogReader;
 

@@ -6,9 +6,9 @@ use std::ffi::{c_char, c_int};
 use pgrx::pg_guard;
 use pgrx::pg_sys;
 use pgwal::Lsn;
-use walker_core::{Plugin, PluginError};
+use walker_core::{LogPosition, Plugin, PluginError, Resume};
 
-use crate::callbacks::Callbacks;
+use crate::callbacks::{Callbacks, Position};
 use crate::catch::{catch_panic, raise};
 use crate::record_view::{bytes, view};
 
@@ -60,6 +60,8 @@ pub unsafe fn export_plugin(callbacks: *mut Callbacks, make: impl FnOnce() -> Bo
             callbacks.flush_cb = Some(flush_callback);
             callbacks.shutdown_cb = Some(shutdown_callback);
             callbacks.answer_cb = Some(answer_callback);
+            callbacks.resume_cb = Some(resume_callback);
+            callbacks.gap_cb = Some(gap_callback);
         });
     }
 }
@@ -90,8 +92,28 @@ unsafe extern "C-unwind" fn record_callback(reader: *mut pg_sys::XLogReaderState
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn flush_callback(position: pg_sys::XLogRecPtr) {
-    with_plugin(|plugin| plugin.flush(Lsn::new(position)));
+unsafe extern "C-unwind" fn resume_callback(position: *mut Position) -> c_int {
+    match with_plugin(|plugin| plugin.resume()) {
+        Resume::Now => Callbacks::RESUME_NOW,
+        Resume::Checkpoint => Callbacks::RESUME_CHECKPOINT,
+        Resume::At(kept) => {
+            // SAFETY: the worker gives a valid pointer.
+            unsafe { position.write(kept.into()) };
+            Callbacks::RESUME_AT
+        }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn gap_callback(next: pg_sys::XLogRecPtr) {
+    with_plugin(|plugin| plugin.gap(Lsn::new(next)));
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn flush_callback(position: *const Position) {
+    // SAFETY: the worker gives a valid pointer.
+    let position = LogPosition::from(unsafe { *position });
+    with_plugin(|plugin| plugin.flush(&position));
 }
 
 #[pg_guard]

@@ -7,11 +7,12 @@ use std::ffi::{CStr, c_char, c_int};
 
 use pgrx::pg_guard;
 use pgrx::pg_sys;
-use pgwal::{Lsn, Record};
-use walker_core::{Source, SourceError};
+use pgwal::{Lsn, Record, TimelineId};
+use walker_core::{LogPosition, Source, SourceError};
 
 use crate::catch::catch_error;
 use crate::record_view::view;
+use crate::server_log::{self, durable};
 
 // pgrx's own are Rust functions around these, which cannot be given to C as callbacks.
 #[allow(clashing_extern_declarations)]
@@ -71,10 +72,9 @@ impl XLogReader {
         self.state
     }
 
-    /// The position up to which WAL is durable: flushed, or on a standby replayed.
-    #[must_use]
-    pub fn durable() -> Lsn {
-        durable().0
+    /// Goes on with the first record at or behind `position`, forward or back.
+    pub fn seek(&mut self, position: Lsn) {
+        (self.position, self.aligned) = (position, false);
     }
 
     /// Makes the reader begin at `position` or, if that is not known to be a record's beginning, behind it. Returns
@@ -108,7 +108,7 @@ impl XLogReader {
         unsafe { (*self.page_read).at_end = false };
         // After a call that gave nothing, and before the first, the reader has to be told where to begin.
         // SAFETY: the reader is valid.
-        let begun = unsafe { (*self.state).EndRecPtr == self.position.get() && !(*self.state).record.is_null() };
+        let begun = unsafe { (*self.state).EndRecPtr == self.position.get() && self.aligned && !(*self.state).record.is_null() };
         if !begun && !self.find_start() {
             // SAFETY: as above.
             let at_end = unsafe { (*self.page_read).at_end };
@@ -154,6 +154,12 @@ impl Source for XLogReader {
             }
         }
     }
+
+    fn log_position(&self, lsn: Lsn) -> Option<LogPosition> {
+        // SAFETY: the reader is valid. The page that it read last is that on which the record ended.
+        let timeline = TimelineId::new(unsafe { (*self.state).latestPageTLI });
+        Some(LogPosition { system_identifier: server_log::system_identifier(), timeline, lsn })
+    }
 }
 
 impl Drop for XLogReader {
@@ -175,20 +181,6 @@ fn segment_size() -> u32 {
     unsigned(unsafe { pg_sys::wal_segment_size })
 }
 
-/// The position up to which WAL is durable, and the timeline there.
-fn durable() -> (Lsn, pg_sys::TimeLineID) {
-    let mut timeline = 0;
-    // SAFETY: both functions take a pointer to write the timeline to, and lock what they read.
-    let position = unsafe {
-        if pg_sys::RecoveryInProgress() {
-            pg_sys::GetXLogReplayRecPtr(&mut timeline)
-        } else {
-            pg_sys::GetFlushRecPtr(&mut timeline)
-        }
-    };
-    (Lsn::new(position), timeline)
-}
-
 /// Reads a page, as far as it is durable; -1 if that is not far enough.
 ///
 /// # Safety
@@ -205,6 +197,7 @@ unsafe extern "C-unwind" fn page_read_callback(
     let size = u64::from(pg_sys::XLOG_BLCKSZ);
     let needed = page.advanced(u64::from(unsigned(wanted)));
     let (durable, current) = durable();
+    let current = current.get();
     // SAFETY: the reader is valid while it calls this. The function finds the timeline that holds the page, which on
     // a standby or after a promotion may be an older one than the current.
     let (mut timeline, valid_until) = unsafe {

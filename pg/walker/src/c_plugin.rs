@@ -4,8 +4,8 @@ use std::ffi::CString;
 
 use pgrx::pg_sys;
 use pgwal::{Lsn, Record};
-use pgxlog::{Callbacks, catch_error, recover};
-use walker_core::{Plugin, PluginError};
+use pgxlog::{Callbacks, Position, catch_error, recover};
+use walker_core::{LogPosition, Plugin, PluginError, Resume};
 
 /// `WALkerPluginInit`.
 type Init = unsafe extern "C-unwind" fn(callbacks: *mut Callbacks);
@@ -134,10 +134,30 @@ impl Plugin for CPlugin {
         })
     }
 
-    fn flush(&mut self, position: Lsn) -> Result<(), PluginError> {
-        let Some(callback) = self.callbacks.flush_cb else { return Ok(()) };
+    fn resume(&mut self) -> Result<Resume, PluginError> {
+        let Some(callback) = self.callbacks.resume_cb else { return Ok(Resume::Now) };
+        let mut position = Position::default();
         // SAFETY: a callback of the type that the header promises.
-        self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(position.get())) })
+        let wanted = self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&mut position)) })?;
+        match wanted {
+            Callbacks::RESUME_NOW => Ok(Resume::Now),
+            Callbacks::RESUME_CHECKPOINT => Ok(Resume::Checkpoint),
+            Callbacks::RESUME_AT => Ok(Resume::At(position.into())),
+            other => Err(format!("its resume_cb returned {other}").into()),
+        }
+    }
+
+    fn gap(&mut self, next: Lsn) -> Result<(), PluginError> {
+        let Some(callback) = self.callbacks.gap_cb else { return Ok(()) };
+        // SAFETY: a callback of the type that the header promises.
+        self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(next.get())) })
+    }
+
+    fn flush(&mut self, position: &LogPosition) -> Result<(), PluginError> {
+        let Some(callback) = self.callbacks.flush_cb else { return Ok(()) };
+        let position = Position::from(*position);
+        // SAFETY: a callback of the type that the header promises; the position outlives the call.
+        self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&position)) })
     }
 
     fn shutdown(&mut self) -> Result<(), PluginError> {

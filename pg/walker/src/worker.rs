@@ -5,11 +5,10 @@
 use std::ffi::{c_char, c_int};
 use std::time::Duration;
 
-use pgrx::PgSqlErrorCode;
 use pgrx::pg_guard;
 use pgrx::pg_sys;
-use pgxlog::{XLogReader, raise, sleep_on_latch};
-use walker_core::{Plugin, SourceError, Walk, parse_plugin_names};
+use pgxlog::{ReplicationSlot, XLogReader, server_log, sleep_on_latch};
+use walker_core::{LogPosition, Plugin, SourceError, Walk, parse_plugin_names};
 
 #[cfg(not(feature = "pg18"))]
 use pg_sys::pqsignal;
@@ -28,9 +27,10 @@ unsafe extern "C-unwind" {
 
 /// Seconds after which PostgreSQL starts the worker anew when it has failed.
 const RESTART_SECONDS: c_int = 5;
-/// What to do if WAL cannot be read.
-const HINT: &str = "If the segment was recycled before the worker had read it, raise \"wal_keep_size\". The worker \
-                    starts again at the end of the WAL.";
+/// So often it is tried to read WAL that cannot be read, before it is given up.
+const ATTEMPTS: u32 = 5;
+/// How long the worker waits between two such attempts, and on a standby for WAL to be replayed.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Records that are told before the worker looks whether something else wants it.
 const BATCH: usize = 512;
 /// How long the worker sleeps when there is nothing to read: at first, and at most. Each time it
@@ -79,28 +79,56 @@ pub extern "C-unwind" fn walker_main(_argument: pg_sys::Datum) {
     }
     mailbox::open();
 
-    let start = XLogReader::durable();
-    let reader = XLogReader::new(start);
+    let slot = open_slot();
+    let (now, _) = server_log::durable();
+    let reader = XLogReader::new(now);
     let plugins = load_plugins(&reader);
     let mut walk = Walk::new(reader, plugins, |failure| pgrx::warning!("walker: {failure}"));
-    walk.begin_at(start);
     walk.startup();
+    let start = walk.resume(now, server_log::last_redo(), holds);
+    walk.source().seek(start);
     let names: Vec<_> = walk.statuses().filter(|status| status.running).map(|status| status.name).collect();
     let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     pgrx::log!("walker: walking over WAL from {start}, plugins: {names}");
 
-    let outcome = run(&mut walk);
+    run(&mut walk, slot);
 
     let stopped = walk.position();
     walk.shutdown();
-    if let Err(error) = outcome {
-        // Ends this process; PostgreSQL starts another.
-        raise(PgSqlErrorCode::ERRCODE_DATA_CORRUPTED, format!("walker: {error}"), Some(HINT));
-    }
     pgrx::log!("walker: stopped at {stopped}");
     // A worker that exits with 0 is not started again; when the server stops, none is.
     // SAFETY: ends the process in order.
     unsafe { pg_sys::proc_exit(1) }
+}
+
+/// The slot, or a WARNING why there is none.
+fn open_slot() -> Option<ReplicationSlot> {
+    let name = settings::slot_name()?;
+    let shown = name.to_string_lossy().into_owned();
+    match ReplicationSlot::open(name) {
+        Ok(slot) => Some(slot),
+        Err(error) => {
+            pgrx::warning!("walker: WAL is not held back, since replication slot \"{shown}\" cannot be used: {error}");
+            None
+        }
+    }
+}
+
+/// Whether this server's log holds what a plugin goes on from. A standby that has just started may not have replayed it
+/// again yet: then this waits.
+fn holds(position: &LogPosition) -> bool {
+    // SAFETY: looks at the server's state.
+    while position.lsn > server_log::durable().0 && unsafe { pg_sys::RecoveryInProgress() } {
+        pgrx::check_for_interrupts!();
+        // SAFETY: a flag that the signal handler sets; nothing is to be kept, since nothing was read.
+        unsafe {
+            if pg_sys::ShutdownRequestPending != 0 {
+                pg_sys::proc_exit(1)
+            }
+        }
+        sleep_on_latch(PAUSE);
+    }
+    server_log::holds(position)
 }
 
 /// Loads what `walker.plugins` names. What cannot be loaded is left out with a WARNING.
@@ -124,9 +152,10 @@ fn load_plugins(reader: &XLogReader) -> Vec<Box<dyn Plugin>> {
     plugins
 }
 
-/// Walks until the server or somebody else tells the worker to stop, or WAL cannot be read.
-fn run(walk: &mut Walk<XLogReader>) -> Result<(), SourceError> {
+/// Walks until the server or somebody else tells the worker to stop.
+fn run(walk: &mut Walk<XLogReader>, mut slot: Option<ReplicationSlot>) {
     let mut sleep = SHORTEST_SLEEP;
+    let mut failures = 0;
     // SAFETY: a flag that the signal handler sets.
     while unsafe { pg_sys::ShutdownRequestPending } == 0 {
         pgrx::check_for_interrupts!();
@@ -137,7 +166,20 @@ fn run(walk: &mut Walk<XLogReader>) -> Result<(), SourceError> {
                 pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
             }
         }
-        let told = tell_batch(walk)?;
+        let before = walk.position();
+        let told = tell_batch(walk);
+        if walk.position() > before {
+            failures = 0;
+        }
+        let told = told.unwrap_or_else(|error| {
+            failures += 1;
+            if failures >= ATTEMPTS {
+                failures = 0;
+                skip(walk, &error);
+            }
+            0
+        });
+        release_wal(walk, &mut slot);
         if told == BATCH {
             // There is more: a question waits for the end of it, so that its answer is not out of date.
             mailbox::answer_if_late(walk);
@@ -145,10 +187,29 @@ fn run(walk: &mut Walk<XLogReader>) -> Result<(), SourceError> {
             continue;
         }
         mailbox::answer_all(walk);
-        sleep = if told > 0 { SHORTEST_SLEEP } else { (sleep * 2).min(LONGEST_SLEEP) };
+        sleep = match told {
+            _ if failures > 0 => PAUSE,
+            0 => (sleep * 2).min(LONGEST_SLEEP),
+            _ => SHORTEST_SLEEP,
+        };
         sleep_on_latch(sleep);
     }
-    Ok(())
+}
+
+/// What comes next cannot be read: goes on behind it, and plugins begin anew.
+fn skip(walk: &mut Walk<XLogReader>, error: &SourceError) {
+    let next = server_log::last_redo();
+    pgrx::warning!("walker: could not read WAL: {error}; goes on at {next}, where all plugins begin anew");
+    walk.source().seek(next);
+    walk.gap(next);
+}
+
+/// Tells the slot what is not needed any more.
+fn release_wal(walk: &Walk<XLogReader>, slot: &mut Option<ReplicationSlot>) {
+    if let Some(Err(error)) = slot.as_mut().map(|slot| slot.advance(walk.flushed())) {
+        pgrx::warning!("walker: WAL is not held back any more, since the replication slot cannot be used: {error}");
+        *slot = None;
+    }
 }
 
 /// Tells the plugins up to [`BATCH`] records. Returns how many there were.

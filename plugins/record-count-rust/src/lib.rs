@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use pgwal::{Lsn, Record, RmgrId};
-use walker_core::{Plugin, PluginError};
+use walker_core::{LogPosition, Plugin, PluginError};
 
 pgrx::pg_module_magic!();
 
@@ -46,7 +46,7 @@ impl Plugin for RecordCount {
         Ok(self.to_string().into_bytes())
     }
 
-    fn flush(&mut self, _position: Lsn) -> Result<(), PluginError> {
+    fn flush(&mut self, _position: &LogPosition) -> Result<(), PluginError> {
         pgrx::log!("record_count_rust: {self}");
         Ok(())
     }

@@ -1,0 +1,122 @@
+//! A physical replication slot that keeps WAL until it is not needed any more.
+//!
+//! Sources: `src/backend/replication/slot.c`, `src/backend/replication/slotfuncs.c`:
+//! `pg_physical_replication_slot_advance`.
+
+use std::ffi::CString;
+
+use pgrx::pg_sys;
+use pgwal::Lsn;
+
+use crate::catch::{catch_error, recover};
+
+/// A physical slot that this process holds, so that `pg_replication_slots` shows it as active.
+#[derive(Debug)]
+pub struct ReplicationSlot {
+    name: CString,
+    /// Up to here it was advanced, as far as this process has.
+    advanced: Lsn,
+}
+
+impl ReplicationSlot {
+    /// Takes the slot `name`, which may be left over from before, or makes it: then it holds WAL from where the last
+    /// checkpoint began. One that was invalidated is made anew.
+    ///
+    /// # Errors
+    /// Why there can be none: `wal_level` or `max_replication_slots` too low, all slots in use, the name not valid, or a
+    /// logical slot of that name.
+    pub fn open(name: CString) -> Result<Self, String> {
+        // SAFETY: settings that only change when the server starts.
+        let (level, slots) = unsafe { (pg_sys::wal_level, pg_sys::max_replication_slots) };
+        if level < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 {
+            return Err("\"wal_level\" is minimal".to_owned());
+        }
+        if slots == 0 {
+            return Err("\"max_replication_slots\" is zero".to_owned());
+        }
+        let slot = Self { name, advanced: Lsn::INVALID };
+        guarded(|| slot.acquire_or_create())??;
+        Ok(slot)
+    }
+
+    /// WAL before `lsn` is not needed any more. What was told last is known to the server at once, and outlives a crash
+    /// from the next checkpoint on.
+    ///
+    /// # Errors
+    /// If the slot was dropped or invalidated.
+    pub fn advance(&mut self, lsn: Lsn) -> Result<(), String> {
+        if lsn <= self.advanced {
+            return Ok(());
+        }
+        guarded(|| {
+            // SAFETY: the slot is this process's own while it is acquired; others look at it under its spinlock.
+            unsafe {
+                if pg_sys::MyReplicationSlot.is_null() {
+                    // An ERROR of a plugin has released it.
+                    self.acquire();
+                }
+                let slot = &raw mut *pg_sys::MyReplicationSlot;
+                pg_sys::SpinLockAcquire(&raw mut (*slot).mutex);
+                let valid = (*slot).data.restart_lsn != 0;
+                if valid && (*slot).data.restart_lsn < lsn.get() {
+                    (*slot).data.restart_lsn = lsn.get();
+                }
+                pg_sys::SpinLockRelease(&raw mut (*slot).mutex);
+                pg_sys::ReplicationSlotMarkDirty();
+                pg_sys::ReplicationSlotsComputeRequiredLSN();
+                if valid { Ok(()) } else { Err("it was invalidated".to_owned()) }
+            }
+        })??;
+        self.advanced = lsn;
+        Ok(())
+    }
+
+    fn acquire_or_create(&self) -> Result<(), String> {
+        // SAFETY: the name is a C string; the functions take the locks that they need, and raise an ERROR where they
+        // cannot do what they are for. The slot that is looked at is acquired, so that nobody drops it.
+        unsafe {
+            if !pg_sys::SearchNamedReplicationSlot(self.name.as_ptr(), true).is_null() {
+                self.acquire();
+                let data = &raw const (*pg_sys::MyReplicationSlot).data;
+                if (*data).database != pg_sys::InvalidOid {
+                    pg_sys::ReplicationSlotRelease();
+                    return Err("it is a logical slot".to_owned());
+                }
+                if (*data).restart_lsn != 0 {
+                    return Ok(());
+                }
+                pg_sys::ReplicationSlotRelease();
+                pg_sys::ReplicationSlotDrop(self.name.as_ptr(), true);
+            }
+            let persistent = pg_sys::ReplicationSlotPersistency::RS_PERSISTENT;
+            #[cfg(any(feature = "pg15", feature = "pg16"))]
+            pg_sys::ReplicationSlotCreate(self.name.as_ptr(), false, persistent, false);
+            #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+            pg_sys::ReplicationSlotCreate(self.name.as_ptr(), false, persistent, false, false, false);
+            pg_sys::ReplicationSlotReserveWal();
+            pg_sys::ReplicationSlotMarkDirty();
+            pg_sys::ReplicationSlotSave();
+        }
+        Ok(())
+    }
+
+    /// Waits if another process holds it: the worker before this one, about to end.
+    ///
+    /// # Safety
+    /// To be called where an ERROR is caught.
+    unsafe fn acquire(&self) {
+        // SAFETY: the name is a C string; there is an ERROR if there is no such slot.
+        unsafe {
+            #[cfg(not(feature = "pg18"))]
+            pg_sys::ReplicationSlotAcquire(self.name.as_ptr(), false);
+            // What is invalid is seen by whoever looks.
+            #[cfg(feature = "pg18")]
+            pg_sys::ReplicationSlotAcquire(self.name.as_ptr(), false, false);
+        }
+    }
+}
+
+/// Runs what may raise an ERROR. After one, releases what it left behind.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch_error(call).inspect_err(|_| recover())
+}

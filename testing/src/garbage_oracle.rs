@@ -1,0 +1,73 @@
+//! The garbage map against those who read the tables: pgstattuple, pageinspect and pg_visibility.
+
+use anyhow::Result;
+
+use crate::cluster::Cluster;
+use crate::session::Session;
+
+/// Tables of the database that were created by a test, and their TOAST tables.
+const TABLES: &str = "SELECT oid::regclass FROM pg_class c WHERE relkind IN ('r', 'm', 't') AND relpersistence = 'p'
+     AND oid >= 16384 AND relnamespace IN ('public'::regnamespace, 'pg_toast'::regnamespace) ORDER BY 1";
+
+/// Dead tuples of each table and, block by block, tuples, free bytes and all-visible, as both sides have them.
+fn compare(cluster: &Cluster) -> Result<Vec<Compared>> {
+    cluster.at_a_quiet_moment("postgres", |session, _| {
+        let tables = session.execute(TABLES)?;
+        tables.lines().map(|table| Compared::read(session, table)).collect()
+    })
+}
+
+#[derive(Debug)]
+struct Compared {
+    #[allow(dead_code)] // for the message of a failure
+    table: String,
+    /// Dead tuples, then bytes free, as WALker and as pgstattuple have them.
+    walker: String,
+    oracle: String,
+    /// Block, then WALker's and PostgreSQL's tuples, free bytes, all-visible: those that differ.
+    blocks: String,
+}
+
+impl Compared {
+    fn read(session: &mut Session, table: &str) -> Result<Self> {
+        // One row for each block.
+        session.execute("SET garbagemap.summary_size = 1")?;
+        let walker = session.execute(&format!(
+            "SELECT coalesce(sum(n_dead_tuples), 0), coalesce(sum(n_tuples - n_dead_tuples), 0),
+                    count(*) FILTER (WHERE known_blocks = 0), max(inexact)
+             FROM garbage_summary('{table}')"
+        ))?;
+        let oracle = session
+            .execute(&format!("SELECT dead_tuple_count, tuple_count, 0, NULL FROM pgstattuple('{table}'::regclass)"))?;
+        let blocks = session.execute(&format!(
+            "SELECT * FROM (
+               SELECT rangeno, n_tuples, freespace, n_all_visible,
+                 (SELECT count(*) FILTER (WHERE lp_flags = 1) FROM heap_page_items(page)) AS tuples,
+                 CASE WHEN upper = 0 THEN 0 ELSE greatest(upper - lower - 4, 0) END AS free,
+                 (SELECT all_visible::int FROM pg_visibility_map('{table}'::regclass, rangeno)) AS all_visible
+               FROM garbage_summary('{table}'), get_raw_page('{table}', rangeno) AS page, page_header(page)
+             ) AS block
+             WHERE (n_tuples, freespace, n_all_visible) IS DISTINCT FROM (tuples, free, all_visible) LIMIT 5"
+        ))?;
+        Ok(Self { table: table.to_owned(), walker, oracle, blocks })
+    }
+}
+
+/// Compares the garbage map of each table of database postgres that was created since initdb, and of its TOAST table, with
+/// what pgstattuple, pageinspect and pg_visibility find by reading it: dead tuples in all, and tuples, free bytes and
+/// all-visible block by block. All blocks must be known and exact.
+///
+/// # Errors
+/// If one of both sides does not answer.
+///
+/// # Panics
+/// If they differ, or there is no table.
+pub fn assert_garbage_equal(cluster: &Cluster) -> Result<()> {
+    let tables = compare(cluster)?;
+    assert!(!tables.is_empty());
+    for compared in &tables {
+        assert_eq!(compared.walker, compared.oracle, "{compared:#?}");
+        assert_eq!(compared.blocks, "", "{compared:#?}");
+    }
+    Ok(())
+}
