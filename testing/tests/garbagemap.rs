@@ -1,5 +1,6 @@
 //! The garbage map in a real server, compared with pgstattuple and pageinspect, which read the tables.
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -251,8 +252,10 @@ fn images_for_checking_redo_agree_with_the_map() -> Result<()> {
 fn a_table_from_before_the_walk_says_which_blocks_are_known() -> Result<()> {
     let mut cluster = prepare(builder()?)?;
     cluster.psql("postgres", "CREATE TABLE old AS SELECT generate_series(1, 10000) AS id")?;
-    cluster.restart(Mode::Fast)?;
-    cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
+    cluster.stop(Mode::Fast)?;
+    // As if the worker had not been there.
+    fs::remove_dir_all(cluster.data_directory().join("walker"))?;
+    cluster.start()?;
     cluster.psql("postgres", "CHECKPOINT; DELETE FROM old WHERE id = 1")?;
     let summary = cluster.at_a_quiet_moment("postgres", |session, _| {
         session.execute("SELECT n_dead_tuples, known_blocks, n_blocks > 40, inexact FROM garbage_summary('old')")

@@ -45,14 +45,16 @@ impl ReplicationSlot {
     /// # Errors
     /// If the slot was dropped or invalidated.
     pub fn advance(&mut self, lsn: Lsn) -> Result<(), String> {
-        if lsn <= self.advanced {
+        // SAFETY: a variable of this process.
+        let released = unsafe { pg_sys::MyReplicationSlot.is_null() };
+        if lsn <= self.advanced && !released {
             return Ok(());
         }
         guarded(|| {
             // SAFETY: the slot is this process's own while it is acquired; others look at it under its spinlock.
             unsafe {
-                if pg_sys::MyReplicationSlot.is_null() {
-                    // An ERROR of a plugin has released it.
+                if released {
+                    // By an ERROR of a plugin.
                     self.acquire();
                 }
                 let slot = &raw mut *pg_sys::MyReplicationSlot;
