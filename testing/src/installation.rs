@@ -143,6 +143,14 @@ impl Installation {
         &self.version
     }
 
+    /// The options that it was configured with (`pg_config --configure`).
+    ///
+    /// # Errors
+    /// If `pg_config` does not tell.
+    pub fn configured(&self) -> Result<&str> {
+        self.values.get("CONFIGURE").map(String::as_str).context("pg_config tells no CONFIGURE")
+    }
+
     /// Path of its `pg_config`.
     #[must_use]
     pub fn pg_config(&self) -> &Path {

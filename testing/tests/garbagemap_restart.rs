@@ -17,6 +17,8 @@ fn prepare() -> Result<Cluster> {
         .setting("walker.plugins", "garbagemap")
         .setting("autovacuum", "off")
         .setting("max_prepared_transactions", "10")
+        // A test that waits for itself is to fail.
+        .setting("lock_timeout", "30s")
         // What is not held back by the slot is gone soon.
         .setting("min_wal_size", "32MB")
         .setting("max_wal_size", "64MB")

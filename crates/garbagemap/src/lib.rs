@@ -22,6 +22,7 @@ mod page_image;
 mod question;
 mod relation;
 pub mod snapshot;
+mod transaction_log;
 mod transactions;
 
 pub use inexact::Inexact;
@@ -30,3 +31,4 @@ pub use map::{GarbageMap, TransactionStatus};
 pub use page::Counts;
 pub use question::{Answer, Question, RangeSummary, RelationAnswer, TooManyRanges};
 pub use relation::RelationSummary;
+pub use transaction_log::{Known, TransactionLog};

@@ -13,6 +13,7 @@ mod transactions;
 mod tests;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use pgwal::rmgr::multixact::MultiXact;
 use pgwal::{Fork, Lsn, Record, RecordError, RelFileLocator};
@@ -24,6 +25,7 @@ use crate::inexact::Inexact;
 use crate::multixacts::MultiXacts;
 use crate::question::{Answer, Question, RelationAnswer, TooManyRanges};
 use crate::relation::{Relation, RelationSummary};
+use crate::transaction_log::TransactionLog;
 use crate::transactions::Transactions;
 
 /// How a transaction ended.
@@ -56,6 +58,9 @@ pub struct GarbageMap {
     running_told: Lsn,
     /// What makes all numbers inexact.
     everywhere: Option<Inexact>,
+    /// Who is asked for what the log does not tell.
+    #[serde(skip)]
+    server: Option<Rc<dyn TransactionLog>>,
     /// Where images are restored.
     #[serde(skip, default = "page_buffer")]
     page: Box<[u8]>,
@@ -85,6 +90,7 @@ impl GarbageMap {
             full_page_writes_changed: Lsn::INVALID,
             running_told: Lsn::INVALID,
             everywhere: None,
+            server: None,
             page: page_buffer(),
         }
     }
@@ -131,9 +137,15 @@ impl GarbageMap {
         }
     }
 
-    /// What makes numbers inexact everywhere on the server of `other`, does so here.
+    /// The server can be asked for transactions that are older than what is read of the log.
+    pub fn set_transaction_log(&mut self, server: Rc<dyn TransactionLog>) {
+        self.server = Some(server);
+    }
+
+    /// What `other` knows of the server beside the log holds here too.
     pub(crate) fn inherit(&mut self, other: &Self) {
         self.everywhere = self.everywhere.or(other.everywhere);
+        self.server.clone_from(&other.server);
     }
 
     fn relation(&mut self, locator: RelFileLocator) -> &mut Relation {

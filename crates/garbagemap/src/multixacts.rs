@@ -6,7 +6,7 @@ use pgwal::rmgr::multixact::Create;
 use pgwal::{MultiXactId, TransactionId};
 use serde::{Deserialize, Serialize};
 
-/// The updating member, if any, of each set that came into being since the walk began.
+/// The updating member, if any, of each set that came into being since the walk began or that the server was asked for.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct MultiXacts {
     updaters: HashMap<MultiXactId, Option<TransactionId>>,
@@ -21,6 +21,11 @@ impl MultiXacts {
     /// The member that updates or deletes: `None` if the set is not known, `Some(None)` if all only lock.
     pub(crate) fn updater(&self, id: MultiXactId) -> Option<Option<TransactionId>> {
         self.updaters.get(&id).copied()
+    }
+
+    /// The server knows the set.
+    pub(crate) fn learn(&mut self, id: MultiXactId, updater: Option<TransactionId>) {
+        self.updaters.insert(id, updater);
     }
 
     /// No tuple refers to sets before `oldest` any more.

@@ -5,9 +5,8 @@ use pgwal::{HeapPage, ItemFlags, Malformed, TransactionId, TupleHeader, Updater}
 
 use crate::inexact::Inexact;
 use crate::map::TransactionStatus;
-use crate::multixacts::MultiXacts;
 use crate::page::{Change, Item, Pending, TrackedPage};
-use crate::transactions::Transactions;
+use crate::transaction_log::Knowledge;
 
 /// What an image tells. What open transactions did on the page is in its `pending`.
 pub(crate) struct PageImage {
@@ -19,8 +18,7 @@ pub(crate) struct PageImage {
 /// Reads the page.
 pub(crate) fn read(
     page: &HeapPage<'_>,
-    transactions: &Transactions,
-    multixacts: &MultiXacts,
+    knowledge: &mut Knowledge<'_>,
 ) -> Result<PageImage, Malformed> {
     let mut tracked = TrackedPage::with_upper(page.upper);
     let mut inexact = None;
@@ -31,7 +29,7 @@ pub(crate) fn read(
             ItemFlags::Dead => tracked.put(offset, Item::LpDead),
             ItemFlags::Normal => {
                 let tuple = page.tuple(&item)?;
-                let fate = fate(&tuple, transactions, multixacts, &mut inexact);
+                let fate = fate(&tuple, knowledge, &mut inexact);
                 tracked.put(offset, Item::Tuple { length: item.length, dead: fate == Fate::Dead });
                 if let Fate::Open { inserter, deleter } = fate {
                     let pending = |xid, change| Pending { offset, xid, change };
@@ -56,8 +54,7 @@ enum Fate {
 
 fn fate(
     tuple: &TupleHeader,
-    transactions: &Transactions,
-    multixacts: &MultiXacts,
+    knowledge: &mut Knowledge<'_>,
     inexact: &mut Option<Inexact>,
 ) -> Fate {
     let inserter = if tuple.xmin_committed() {
@@ -65,7 +62,7 @@ fn fate(
     } else if tuple.xmin_invalid() {
         return Fate::Dead;
     } else {
-        match transactions.status(tuple.xmin) {
+        match knowledge.status(tuple.xmin) {
             Some(TransactionStatus::Committed) => None,
             Some(TransactionStatus::Aborted) => return Fate::Dead,
             None => Some(tuple.xmin),
@@ -75,12 +72,12 @@ fn fate(
         Updater::None => None,
         Updater::Committed(_) => return Fate::Dead,
         Updater::Transaction(xid) => Some(xid),
-        Updater::Multi(id) => multixacts.updater(id).unwrap_or_else(|| {
+        Updater::Multi(id) => knowledge.updater(id).unwrap_or_else(|| {
             *inexact = Some(Inexact::UnknownMultiXact(id.get()));
             None
         }),
     };
-    let deleter = match updater.map(|xid| (xid, transactions.status(xid))) {
+    let deleter = match updater.map(|xid| (xid, knowledge.status(xid))) {
         Some((_, Some(TransactionStatus::Committed))) => return Fate::Dead,
         Some((xid, None)) => Some(xid),
         _ => None,

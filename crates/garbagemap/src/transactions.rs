@@ -7,6 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::map::TransactionStatus;
+use crate::transaction_log::Known;
 
 /// Transactions of one page of [`Ended`], two bits each.
 const PAGE_TRANSACTIONS: u32 = 16 * 1024;
@@ -102,6 +103,14 @@ impl Transactions {
     pub(crate) fn is_open(&self, xid: TransactionId) -> bool {
         let began_since = self.horizon.is_some_and(|horizon| !xid.precedes(horizon));
         began_since || self.seen.contains(&xid) || self.prepared.contains(&xid)
+    }
+
+    /// The server knows the transaction, which is older than the walk.
+    pub(crate) fn learn(&mut self, xid: TransactionId, known: Known) {
+        match known {
+            Known::Open => drop(self.seen.insert(xid)),
+            Known::Ended(status) => self.ended.set(xid, status == TransactionStatus::Committed),
+        }
     }
 
     /// The block waits for the end of this transaction.

@@ -3,9 +3,12 @@
 //! The same library is loaded by the worker, through `walker.plugins`, and by backends, through the SQL functions; the
 //! map itself is in the worker only.
 
+mod server_transactions;
 mod settings;
 mod sql;
 mod target;
+
+use std::rc::Rc;
 
 use pgrx::pg_guard;
 use pgrx::pg_sys;
@@ -24,9 +27,10 @@ pub extern "C-unwind" fn _PG_init() {
     settings::define();
 }
 
-/// A map that knows the server's `wal_level`.
+/// A map that knows the server's `wal_level` and may ask for its transactions.
 fn new_map() -> garbagemap::GarbageMap {
     let mut map = garbagemap::GarbageMap::new();
+    map.set_transaction_log(Rc::new(server_transactions::ServerTransactions));
     // SAFETY: a setting that only changes when the server starts.
     map.set_wal_level_minimal(unsafe { pg_sys::wal_level } < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32);
     map

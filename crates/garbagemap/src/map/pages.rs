@@ -7,6 +7,7 @@ use crate::block_range::Block;
 use crate::inexact::Inexact;
 use crate::page::TrackedPage;
 use crate::page_image::{self, PageImage};
+use crate::transaction_log::Knowledge;
 
 /// A page image could not be turned into a page.
 struct NotUnderstood;
@@ -85,7 +86,9 @@ impl GarbageMap {
         if page.has_special_space() {
             return Ok(None);
         }
-        page_image::read(&page, &self.transactions, &self.multixacts).map(Some).map_err(|_| NotUnderstood)
+        let Self { transactions, multixacts, server, .. } = self;
+        let mut knowledge = Knowledge { transactions, multixacts, server: server.as_deref() };
+        page_image::read(&page, &mut knowledge).map(Some).map_err(|_| NotUnderstood)
     }
 
     /// An image that redo does not apply is there to check redo by: it must be what the record led to.

@@ -6,9 +6,10 @@ use pgwal::rmgr::xact::Xact;
 use pgwal::rmgr::xlog::{Checkpoint, Xlog};
 use pgwal::{Record, RecordError, TransactionId};
 
-use super::GarbageMap;
+use super::{GarbageMap, TransactionStatus};
 use crate::block_range::Block;
 use crate::inexact::Inexact;
+use crate::transaction_log::Known;
 
 impl GarbageMap {
     pub(super) fn apply_xact(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
@@ -45,7 +46,10 @@ impl GarbageMap {
         if let Standby::RunningXacts(running) = Standby::parse(record)? {
             self.running_told = record.lsn;
             for xid in self.transactions.running(running.oldest_running_xid, running.next_xid) {
-                self.give_up_transaction(xid);
+                match self.server.as_ref().and_then(|server| server.status(xid)) {
+                    Some(Known::Ended(status)) => self.end_transaction(xid, status == TransactionStatus::Committed),
+                    _ => self.give_up_transaction(xid),
+                }
             }
         }
         Ok(())
