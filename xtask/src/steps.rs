@@ -6,23 +6,25 @@ use anyhow::{Context as _, Result};
 
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
-    done: Vec<(&'static str, Duration)>,
+    done: Vec<(String, Duration)>,
 }
 
 impl Steps {
     /// Announces the step and takes it.
-    pub(crate) fn take<T>(&mut self, name: &'static str, step: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn take<T>(&mut self, name: impl Into<String>, step: impl FnOnce() -> Result<T>) -> Result<T> {
+        let name = name.into();
         eprintln!("==> {name}");
         let started = Instant::now();
-        let outcome = step();
+        let outcome = step().with_context(|| format!("step \"{name}\" failed"));
         self.done.push((name, started.elapsed()));
-        outcome.with_context(|| format!("step \"{name}\" failed"))
+        outcome
     }
 
     /// The time of each step so far, as a table.
     pub(crate) fn summary(&self) -> String {
         let total = self.done.iter().map(|(_, time)| *time).sum();
-        let rows = self.done.iter().copied().chain([("total", total)]);
+        let total = ("total".to_owned(), total);
+        let rows = self.done.iter().chain([&total]);
         rows.map(|(name, time)| format!("{:>8.1} s  {name}\n", time.as_secs_f64())).collect()
     }
 }

@@ -12,17 +12,24 @@ use crate::postgresql;
 use crate::setup::{prepare, server_environment};
 use crate::steps::Steps;
 use crate::tools;
-use crate::workspace::{Package, Profile, Workspace, cargo, feature, select};
+use crate::workspace::{Profile, Workspace, cargo, feature, select};
+
+/// With this major all tests are run.
+const MAJOR: u32 = 15;
+
+/// Tests of what runs in the server, for nextest.
+const IN_SERVER: &str = "binary(garbagemap) | binary(garbagemap_restart) | binary(plugins)";
 
 /// Checks formatting, lints and documentation, builds everything and runs all tests.
 ///
 /// The libraries that PostgreSQL loads are put into a private copy of the installed PostgreSQL, which is removed at
-/// the end; the installed one is not touched. The first step that fails ends it.
+/// the end; the installed one is not touched. All tests run with PostgreSQL 15, and those of what runs in the server
+/// with 16, 17 and 18 too. The first step that fails ends it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Major version of PostgreSQL to build for and to test in
-    #[arg(long, default_value_t = 15, value_name = "MAJOR")]
-    pg: u32,
+    /// Test with this major version of PostgreSQL only, all tests
+    #[arg(long, value_name = "MAJOR")]
+    pg: Option<u32>,
     /// Go straight to building and testing, without formatting, lints and documentation
     #[arg(long)]
     only_tests: bool,
@@ -41,34 +48,54 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 fn take(steps: &mut Steps, arguments: &Arguments) -> Result<()> {
     let workspace = Workspace::load()?;
-    let (installation, nextest) = steps.take("setup", || {
+    let major = arguments.pg.unwrap_or(MAJOR);
+    let installation = steps.take("setup", || {
         tools::rustfmt()?;
         tools::clippy()?;
-        let installation = prepare(arguments.pg)?;
+        tools::nextest()?;
+        let installation = prepare(major)?;
         postgresql::provide_all()?;
-        Ok((installation, tools::nextest()?))
+        Ok(installation)
     })?;
-    eprintln!("{} at {}", installation.version(), installation.binary_directory()?.display());
-    let plain = workspace.plain_packages();
-    let server = workspace.server_packages(arguments.pg);
     if !arguments.only_tests {
-        check(steps, &workspace, &installation, &plain, &server)?;
+        check(steps, &workspace, &installation, major)?;
     }
-    let libraries = steps.take("build the libraries for PostgreSQL", || {
-        libraries::build(&workspace, &installation, &server, Profile::Dev)
-    })?;
     steps
         .take("build the command", || run_command(cargo_in(&workspace)?.args(["build", "--package", "walker-cli"])))?;
-    let directory = temporary_directory()?;
-    steps.take("private copy of PostgreSQL", || {
-        libraries::install_all(&workspace, &installation, &libraries, directory.path())
+    run_tests(steps, &workspace, &installation, &arguments.filters)?;
+    if arguments.pg.is_none() && arguments.filters.is_empty() {
+        for other in postgresql::MAJORS.into_iter().filter(|other| *other != major) {
+            // What could not be provided was said.
+            if let Ok(installation) = Installation::find_beside(other) {
+                run_tests(steps, &workspace, &installation, &["-E".into(), IN_SERVER.into()])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Builds the libraries for a PostgreSQL, and runs the tests with a copy of it that has them.
+fn run_tests(
+    steps: &mut Steps,
+    workspace: &Workspace,
+    installation: &Installation,
+    arguments: &[OsString],
+) -> Result<()> {
+    let major = installation.version().major;
+    eprintln!("{} at {}", installation.version(), installation.binary_directory()?.display());
+    let libraries = steps.take(format!("build the libraries for PostgreSQL {major}"), || {
+        libraries::build(workspace, installation, &workspace.server_packages(major), Profile::Dev)
     })?;
-    steps.take("tests", || {
-        let mut nextest = nextest;
+    let directory = temporary_directory()?;
+    steps.take(format!("private copy of PostgreSQL {major}"), || {
+        libraries::install_all(workspace, installation, &libraries, directory.path())
+    })?;
+    steps.take(format!("tests with PostgreSQL {major}"), || {
+        let mut nextest = tools::nextest()?;
         nextest
             .arg("run")
-            .args(select(&plain))
-            .args(&arguments.filters)
+            .args(select(&workspace.plain_packages()))
+            .args(arguments)
             .env(INSTALLATION_VARIABLE, directory.path())
             .env(COMMAND_VARIABLE, workspace.built(Profile::Dev).join("walker"))
             .current_dir(workspace.root());
@@ -77,14 +104,9 @@ fn take(steps: &mut Steps, arguments: &Arguments) -> Result<()> {
 }
 
 /// What is not a test of behaviour.
-fn check(
-    steps: &mut Steps,
-    workspace: &Workspace,
-    installation: &Installation,
-    plain: &[&Package],
-    server: &[&Package],
-) -> Result<()> {
-    let feature = feature(installation.version().major);
+fn check(steps: &mut Steps, workspace: &Workspace, installation: &Installation, major: u32) -> Result<()> {
+    let (plain, server) = (&workspace.plain_packages(), &workspace.server_packages(major));
+    let feature = feature(major);
     // Built for PostgreSQL, with the same arguments for each of cargo's commands.
     let for_server = |command: &str| -> Result<Command> {
         let mut cargo = cargo_in(workspace)?;
