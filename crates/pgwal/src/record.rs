@@ -191,46 +191,62 @@ impl<'a> Record<'a> {
 
     /// Decodes what is behind the fixed part: first all headers, then the data in the same order; the main data's
     /// header is the last.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decode_content(&mut self, bytes: &'a [u8], page_size: u32) -> Result<(), Malformed> {
-        match self.decode_one_block(bytes) {
+        match self.decode_plain_content(bytes) {
             Some(()) => Ok(()),
-            None => self.decode_any_content(bytes, page_size),
+            None => {
+                self.blocks.clear();
+                self.decode_any_content(bytes, page_size)
+            }
         }
     }
 
-    /// What most records hold behind the fixed part: one block without an image, and main data of less than 256 bytes.
-    /// `None`, with nothing decoded, if there is anything else or anything wrong.
-    #[inline]
-    fn decode_one_block(&mut self, bytes: &'a [u8]) -> Option<()> {
-        let ([id, fork_flags, header @ ..], data) = bytes.get(RecordHeader::SIZE..)?.split_first_chunk::<22>()?;
-        let [l0, l1, t0, t1, t2, t3, d0, d1, d2, d3, r0, r1, r2, r3, b0, b1, b2, b3, DATA_SHORT, main_data_len] =
-            *header
-        else {
-            return None;
-        };
-        let flags = BlockFlags::from_bits_truncate(*fork_flags);
-        let data_len = usize::from(u16::from_le_bytes([l0, l1]));
-        let is_plain = !flags.intersects(BlockFlags::HAS_IMAGE.union(BlockFlags::SAME_RELATION))
-            && flags.contains(BlockFlags::HAS_DATA) == (data_len != 0);
-        let (data, main_data) = data.split_at_checked(data_len)?;
-        if *id > Block::MAX_ID || !is_plain || main_data.len() != usize::from(main_data_len) {
-            return None;
+    /// What most records hold behind the fixed part: blocks without images, and main data of less than 256 bytes.
+    /// `None` if there is anything else or anything wrong.
+    #[inline(always)]
+    fn decode_plain_content(&mut self, bytes: &'a [u8]) -> Option<()> {
+        let mut rest = bytes.get(RecordHeader::SIZE..)?;
+        let mut relation = None;
+        let mut next_id = 0;
+        while let [id @ 0..=MAX_BLOCK_ID, fork_flags, l0, l1, tail @ ..] = rest {
+            let flags = BlockFlags::from_bits_truncate(*fork_flags);
+            let data_len = usize::from(u16::from_le_bytes([*l0, *l1]));
+            let is_plain = !flags.contains(BlockFlags::HAS_IMAGE)
+                && flags.contains(BlockFlags::HAS_DATA) == (data_len != 0)
+                && *id >= next_id;
+            if !is_plain {
+                return None;
+            }
+            next_id = id.saturating_add(1);
+            let (same_or_new, tail) = match flags.contains(BlockFlags::SAME_RELATION) {
+                true => (relation?, tail),
+                false => split_locator(tail)?,
+            };
+            relation = Some(same_or_new);
+            let (number, tail) = tail.split_first_chunk()?;
+            self.blocks.push(Block {
+                id: *id,
+                flags,
+                relation: same_or_new,
+                fork: Fork::new(fork_flags & 0x0F),
+                number: BlockNumber::new(u32::from_le_bytes(*number)),
+                // As long as it will be: where it is, is known behind the last header.
+                data: bytes.get(..data_len)?,
+                image: None,
+            });
+            rest = tail;
         }
-        let number = u32::from_le_bytes;
-        self.blocks.push(Block {
-            id: *id,
-            flags,
-            relation: RelFileLocator::new(number([t0, t1, t2, t3]), number([d0, d1, d2, d3]), number([r0, r1, r2, r3])),
-            fork: Fork::new(fork_flags & 0x0F),
-            number: BlockNumber::new(number([b0, b1, b2, b3])),
-            data,
-            image: None,
-        });
-        self.main_data = main_data;
-        Some(())
+        let [DATA_SHORT, main_data_len, data @ ..] = rest else { return None };
+        let mut rest = data;
+        for block in &mut self.blocks {
+            (block.data, rest) = rest.split_at_checked(block.data.len())?;
+        }
+        self.main_data = rest;
+        (rest.len() == usize::from(*main_data_len)).then_some(())
     }
 
+    #[inline(never)]
     fn decode_any_content(&mut self, bytes: &'a [u8], page_size: u32) -> Result<(), Malformed> {
         let mut cursor = Cursor::new(bytes.get(RecordHeader::SIZE..).unwrap_or_default());
         let mut main_data_len = 0usize;
@@ -294,7 +310,12 @@ impl<'a> Record<'a> {
 
     /// Bytes of full-page images in it.
     #[must_use]
+    #[inline]
     pub fn image_len(&self) -> u32 {
+        // Mostly there is none, which is soon seen.
+        if self.blocks.iter().all(|block| block.image.is_none()) {
+            return 0;
+        }
         let lengths = self.blocks.iter().filter_map(|block| block.image.as_ref()).map(|image| image.bytes.len());
         u32::try_from(lengths.sum::<usize>()).unwrap_or(u32::MAX)
     }
@@ -304,6 +325,15 @@ impl<'a> Record<'a> {
     pub const fn error(&self, cause: Malformed) -> RecordError {
         RecordError { lsn: self.lsn, rmgr: self.rmgr, info: self.info, xid: self.xid, cause }
     }
+}
+
+/// Takes a relation from the beginning.
+#[inline(always)]
+fn split_locator(bytes: &[u8]) -> Option<(RelFileLocator, &[u8])> {
+    let (locator, rest) = bytes.split_first_chunk::<12>()?;
+    let ([tablespace, database, relation], []) = locator.as_chunks() else { return None };
+    let number = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
+    Some((RelFileLocator::new(number(tablespace), number(database), number(relation)), rest))
 }
 
 /// A block's header (`XLogRecordBlockHeader` and what follows it). Data and image come behind all headers.
@@ -405,5 +435,55 @@ impl ImageHeader {
             return Err(Malformed::Invalid { field: "bimg_info", value: u64::from(info) });
         }
         Ok(Self { length, hole_offset, hole_length, info })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    /// A record of blocks without images: how far each id is from the one before, whether the relation is the same, data.
+    fn record(blocks: &[(u8, bool, Vec<u8>)], main_data: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; RecordHeader::SIZE];
+        let mut id = 0;
+        for (number, (step, same, data)) in blocks.iter().enumerate() {
+            id += step;
+            let same = *same && number > 0;
+            let flags = u8::from(!data.is_empty()) << 5 | u8::from(same) << 7;
+            bytes.extend([id, flags, data.len() as u8, 0]);
+            bytes.extend([number as u8 + 1; 16].iter().skip(if same { 12 } else { 0 }));
+            id += 1;
+        }
+        bytes.extend([DATA_SHORT, main_data.len() as u8]);
+        blocks.iter().for_each(|(_, _, data)| bytes.extend(data));
+        bytes.extend(main_data);
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn plain_content_is_decoded_as_any_content_is(
+            blocks in prop::collection::vec((0..3u8, any::<bool>(), prop::collection::vec(any::<u8>(), 0..5)), 0..6),
+            main_data in prop::collection::vec(any::<u8>(), 0..9),
+            damage: Option<(Index, u8)>,
+        ) {
+            let mut bytes = record(&blocks, &main_data);
+            if let Some((place, byte)) = damage {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            let header = RecordHeader::parse(&bytes).unwrap();
+            let undecoded = || Record::undecoded(&header, Lsn::new(8), Lsn::new(16), Version::V15);
+            let (mut plain, mut any) = (undecoded(), undecoded());
+            let is_plain = plain.decode_plain_content(&bytes).is_some();
+            let decoded = any.decode_any_content(&bytes, 8192);
+            prop_assert!(is_plain || damage.is_some());
+            if is_plain {
+                prop_assert_eq!(decoded, Ok(()));
+                prop_assert_eq!(plain, any);
+            }
+        }
     }
 }

@@ -340,6 +340,7 @@ impl UpdateMetaPage {
 }
 
 impl Metadata {
+    #[inline]
     fn parse(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
         let mut block = |field| cursor.u32(field).map(BlockNumber::new);
         let (head, tail) = (block("head")?, block("tail")?);
