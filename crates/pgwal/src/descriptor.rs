@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::describe::line::append_columns;
+use crate::describe::columns::append_columns;
 use crate::error::{Malformed, RecordError};
 use crate::record::Record;
 use crate::rmgr::RmgrId;
@@ -216,10 +216,10 @@ pub(crate) fn describe(record: &Record<'_>, text: &mut TextBuffer) -> Option<Res
 pub(crate) fn append_names(record: &Record<'_>, text: &mut TextBuffer) -> bool {
     let Some(descriptors) = text.descriptors().cloned() else { return false };
     let Some(descriptor) = descriptors.get(record.rmgr) else { return false };
-    let rmgr = Left::<11>(descriptor.name());
+    let rmgr = pieces!("rmgr: ", Left::<11>(descriptor.name()));
     match descriptor.identify(record.info, record.version) {
-        Some(operation) => append_columns(record, rmgr, pieces!(operation, " "), text),
-        None => append_columns(record, rmgr, pieces!("UNKNOWN (", LowerHex(record.rmgr_info()), ") "), text),
+        Some(operation) => append_columns(&rmgr, record, &pieces!(operation, " "), text),
+        None => append_columns(&rmgr, record, &pieces!("UNKNOWN (", LowerHex(record.rmgr_info()), ") "), text),
     }
     true
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::text::{Piece, Room, three_digits};
+use crate::text::{Piece, Room, TextBuffer, append, three_digits};
 use crate::time_zone::UtcOffset;
 
 /// Microseconds since 2000-01-01 00:00:00 UTC (`TimestampTz`).
@@ -55,10 +55,7 @@ pub(crate) struct LocalTime {
 }
 
 impl Piece for LocalTime {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        64
-    }
+    const LONGEST: usize = 64;
 
     fn put(&self, room: &mut Room<'_>) {
         let microseconds = self.time.0;
@@ -93,10 +90,9 @@ impl Piece for LocalTime {
 /// In UTC.
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = [0; 64];
-        let local = LocalTime { time: *self, offset: UtcOffset::UTC };
-        let length = Room::fill(&mut bytes, local);
-        formatter.write_str(&String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()))
+        let mut text = TextBuffer::new();
+        append!(text, LocalTime { time: *self, offset: UtcOffset::UTC });
+        fmt::Display::fmt(&text, formatter)
     }
 }
 

@@ -2,12 +2,21 @@
 
 use crate::describe::format::{Letter, list};
 use crate::rmgr::btree::{Btree, Changes, Delete, LastCleanup, ReusePage, Split, UnlinkPage};
-use crate::text::{TextBuffer, append};
+use crate::text::{Short, TextBuffer, append};
 use crate::version::Version;
+
+/// What is between a name and its value, and behind that.
+fn separators(version: Version) -> (Short<2>, Short<2>) {
+    if version < Version::V16 {
+        const { (Short::constant(" "), Short::constant("; ")) }
+    } else {
+        const { (Short::constant(": "), Short::constant(", ")) }
+    }
+}
 
 /// 16 put a colon behind each name, and commas instead of semicolons; 17 told of catalogues.
 pub(super) fn describe(btree: &Btree<'_>, version: Version, text: &mut TextBuffer) {
-    let (is, and) = if version < Version::V16 { (" ", "; ") } else { (": ", ", ") };
+    let (is, and) = separators(version);
     match btree {
         Btree::Insert(_, offset) => append!(text, "off", is, offset),
         Btree::Split(Split { level, first_right, new_item, posting_offset, .. }) => {
@@ -76,7 +85,7 @@ fn describe_unlink_page(page: &UnlinkPage, version: Version, text: &mut TextBuff
         append!(text, "left ", left, "; right ", right, "; btpo_xact ", safe_xid.xid(), "; ");
         return append!(text, "leafleft ", leaf_left, "; leafright ", leaf_right, "; topparent ", leaf_top_parent);
     };
-    let (is, and) = if version < Version::V16 { (" ", "; ") } else { (": ", ", ") };
+    let (is, and) = separators(version);
     append!(text, "left", is, left, and, "right", is, right, and, "level", is, level, and);
     append!(text, "safexid", is, safe_xid, and, "leafleft", is, leaf_left, and);
     append!(text, "leafright", is, leaf_right, and, "leaftopparent", is, leaf_top_parent);

@@ -16,10 +16,7 @@ pub(super) fn list(items: impl IntoIterator<Item = impl Piece>, text: &mut TextB
 pub(super) struct Letter(pub(super) bool);
 
 impl Piece for Letter {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        1
-    }
+    const LONGEST: usize = 1;
 
     #[inline(always)]
     fn put(&self, room: &mut Room<'_>) {
@@ -31,9 +28,7 @@ impl Piece for Letter {
 pub(super) struct General(pub(super) f64);
 
 impl Piece for General {
-    fn room(&self) -> usize {
-        self.text().len()
-    }
+    const LONGEST: usize = 16;
 
     fn put(&self, room: &mut Room<'_>) {
         self.text().put(room);

@@ -1,5 +1,7 @@
 //! Source: `src/backend/access/rmgrdesc/heapdesc.c`.
 
+use std::sync::LazyLock;
+
 use crate::describe::format::list;
 use crate::describe::standby::describe_invalidations;
 use crate::describe::tell;
@@ -9,7 +11,7 @@ use crate::rmgr::heap::{
     Delete, HOT_UPDATE, Heap, INSERT, InfoBits, Inplace, Insert, Lock, OPERATION_MASK, Truncate, TruncateFlags, UPDATE,
     Update,
 };
-use crate::text::{Hex2, Piece, Room, TextBuffer, append, pieces};
+use crate::text::{Hex2, Piece, Room, Short, TextBuffer, append, pieces};
 use crate::version::Version;
 
 /// The kinds of record that most logs are made of are told without a detour by [`Heap`]: it is large.
@@ -120,20 +122,11 @@ pub(super) fn describe_lock(lock: &Lock, locker: &str, version: Version, text: &
 struct Listed(InfoBits);
 
 impl Piece for Listed {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        64
-    }
+    const LONGEST: usize = Names::LONGEST;
 
     #[inline(always)]
     fn put(&self, room: &mut Room<'_>) {
-        match self.0.is_empty() {
-            true => room.put_chunk(*b"[]"),
-            false => {
-                let (names, length) = names(self.0, true);
-                room.put_part(names, length);
-            }
-        }
+        names(&LISTED, self.0).put(room);
     }
 }
 
@@ -141,43 +134,45 @@ impl Piece for Listed {
 struct Bare(InfoBits);
 
 impl Piece for Bare {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        64
-    }
+    const LONGEST: usize = Names::LONGEST;
 
     #[inline(always)]
     fn put(&self, room: &mut Room<'_>) {
         // Mostly there is none.
         if !self.0.is_empty() {
-            let (names, length) = names(self.0, false);
-            room.put_part(names, length);
+            names(&BARE, self.0).put(room);
         }
     }
 }
 
-/// The names of bits and their length: as a list in brackets, or else each with a blank behind it.
-#[inline(never)]
-fn names(bits: InfoBits, listed: bool) -> ([u8; 64], u8) {
-    const NAMES: [(InfoBits, &str); 5] = [
-        (InfoBits::XMAX_IS_MULTI, "IS_MULTI"),
-        (InfoBits::XMAX_LOCK_ONLY, "LOCK_ONLY"),
-        (InfoBits::XMAX_EXCL_LOCK, "EXCL_LOCK"),
-        (InfoBits::XMAX_KEYSHR_LOCK, "KEYSHR_LOCK"),
-        (InfoBits::KEYS_UPDATED, "KEYS_UPDATED"),
-    ];
-    let names = NAMES.map(|(bit, name)| if bits.contains(bit) { name } else { "" });
-    let mut is_first = true;
-    let names = names.map(|name| {
-        let separator = if name.is_empty() || !listed || is_first { "" } else { ", " };
-        is_first &= name.is_empty();
-        pieces!(separator, name, if name.is_empty() || listed { "" } else { " " })
-    });
-    let [a, b, c, d, e] = names;
-    let [before, behind] = if listed { ["[", "]"] } else { [""; 2] };
-    let mut bytes = [0; 64];
-    let length = Room::fill(&mut bytes, pieces!(before, a, b, c, d, e, behind));
-    (bytes, length as u8)
+/// The names of some bits.
+type Names = Short<64>;
+
+/// Those of all combinations of the bits that have a name.
+type AllNames = LazyLock<[Names; COMBINATIONS]>;
+
+const COMBINATIONS: usize = 1 << NAMES.len();
+
+/// In the order of their bits.
+const NAMES: [&str; 5] = ["IS_MULTI", "LOCK_ONLY", "EXCL_LOCK", "KEYSHR_LOCK", "KEYS_UPDATED"];
+
+/// As a list in brackets.
+static LISTED: AllNames = AllNames::new(|| all_names(|names| format!("[{}]", names.join(", "))));
+
+/// Each with a blank behind it.
+static BARE: AllNames = AllNames::new(|| all_names(|names| names.iter().map(|name| format!("{name} ")).collect()));
+
+fn all_names(written: impl Fn(&[&str]) -> String) -> [Names; COMBINATIONS] {
+    std::array::from_fn(|bits| {
+        let is_set = |(bit, name): (usize, &'static str)| (bits >> bit & 1 != 0).then_some(name);
+        let names: Vec<_> = NAMES.into_iter().enumerate().filter_map(is_set).collect();
+        Names::new(written(&names).as_bytes()).unwrap_or(Names::EMPTY)
+    })
+}
+
+#[inline(always)]
+fn names(all: &AllNames, bits: InfoBits) -> &Names {
+    all.get(usize::from(bits.bits()) % COMBINATIONS).unwrap_or(&Names::EMPTY)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! (`src/backend/access/rmgrdesc/xlogdesc.c`).
 
 use crate::DEFAULT_BLOCK_SIZE;
-use crate::describe::columns::Columns;
+use crate::describe::columns::append_columns;
 use crate::describe::title::Title;
 use crate::descriptor;
 use crate::error::ReadError;
@@ -12,11 +12,12 @@ use crate::ids::Fork;
 use crate::image::Image;
 use crate::raw_record::RawRecord;
 use crate::record::{Block, Record};
-use crate::text::{Piece, TextBuffer, append, pieces};
+use crate::text::{MostlyDigit, TextBuffer, append, pieces};
 use crate::version::Version;
 
 impl Record<'_> {
     /// Appends the line that `pg_waldump` prints, blocks and line feed included. Times are in the time zone of `text`.
+    #[inline]
     pub fn append_line(&self, text: &mut TextBuffer) {
         append_beginning(self, text);
         for block in &self.blocks {
@@ -75,29 +76,32 @@ impl Image<'_> {
 }
 
 /// Everything before the blocks.
-#[inline]
+#[inline(always)]
 fn append_beginning(record: &Record<'_>, text: &mut TextBuffer) {
     if !record.rmgr.is_custom() || !descriptor::append_names(record, text) {
-        Title::of(record, |title| append!(text, &title.rmgr, Columns(record), &title.operation));
+        let unknown;
+        let title = match Title::known(record) {
+            Some(title) => title,
+            None => {
+                unknown = Title::new(record.rmgr, record.info, record.version);
+                &unknown
+            }
+        };
+        append_columns(&title.rmgr, record, &title.operation, text);
     }
     if let Err(error) = record.append_description(text) {
         append!(text, "(invalid: ", error.cause.to_string(), ")");
     }
 }
 
-/// The columns before the description; `operation` ends with a blank.
-pub(crate) fn append_columns(record: &Record<'_>, rmgr: impl Piece, operation: impl Piece, text: &mut TextBuffer) {
-    append!(text, "rmgr: ", rmgr, Columns(record), operation);
-}
-
-#[inline]
+#[inline(always)]
 fn append_block(block: &Block<'_>, text: &mut TextBuffer) {
-    let Block { id, relation, fork, number, .. } = *block;
-    let before = pieces!(", blkref #", id, ": rel ");
+    let Block { id, fork, number, .. } = *block;
+    let before = pieces!(", blkref #", MostlyDigit(id), ": rel ");
     if fork == Fork::MAIN {
-        text.append_relation(before, relation, pieces!(" blk ", number));
+        text.append_relation(before, &block.relation, pieces!(" blk ", number));
     } else {
-        text.append_relation(before, relation, pieces!(" fork ", fork, " blk ", number));
+        text.append_relation(before, &block.relation, pieces!(" fork ", fork, " blk ", number));
     }
     if let Some(image) = &block.image {
         append!(text, image.mark());

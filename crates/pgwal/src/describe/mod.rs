@@ -5,7 +5,7 @@
 mod brin;
 mod btree;
 mod clog;
-mod columns;
+pub(crate) mod columns;
 mod commit_ts;
 mod dbase;
 mod format;

@@ -1,6 +1,6 @@
 //! The numbers, places and times that records are made of, as `pg_waldump` writes them.
 
-use super::{Hex, Piece, Room, pieces};
+use super::{Hex, Piece, Room, Short, pieces};
 use crate::ids::{BlockNumber, Fork, FullTransactionId, MultiXactId, OffsetNumber, Oid, OriginId};
 use crate::ids::{RelFileLocator, TimelineId, TransactionId};
 use crate::lsn::Lsn;
@@ -9,11 +9,7 @@ use crate::lsn::Lsn;
 macro_rules! made_of {
     ($($name:ty: |$value:ident| $pieces:expr;)*) => {$(
         impl Piece for $name {
-            #[inline(always)]
-            fn room(&self) -> usize {
-                let $value = self;
-                $pieces.room()
-            }
+            const LONGEST: usize = longest::<Self, _>(|$value| $pieces);
 
             #[inline(always)]
             fn put(&self, room: &mut Room<'_>) {
@@ -24,8 +20,13 @@ macro_rules! made_of {
     )*};
 }
 
+/// Most bytes of the pieces that a type is made of.
+const fn longest<T, P: Piece>(_: fn(&T) -> P) -> usize {
+    P::LONGEST
+}
+
 made_of! {
-    bool: |value| if *value { "true" } else { "false" };
+    bool: |value| if *value { const { Short::<5>::constant("true") } } else { const { Short::constant("false") } };
     Oid: |oid| oid.get();
     BlockNumber: |block| block.get();
     OffsetNumber: |offset| offset.get();
@@ -51,9 +52,7 @@ pub(crate) const fn lower(lsn: Lsn) -> u32 {
 
 /// Its name, or its number if PostgreSQL has no such fork.
 impl Piece for Fork {
-    fn room(&self) -> usize {
-        self.name().map_or(self.get().room(), str::len)
-    }
+    const LONGEST: usize = 4;
 
     fn put(&self, room: &mut Room<'_>) {
         match self.name() {

@@ -1,7 +1,10 @@
 //! Parts of lines that are likely to come again: they are kept as they were written.
 
-use super::{Piece, Room, pieces, six_digits};
+use std::array;
+
+use super::{Hex, Hex2, Piece, Short, lower, pieces, six_digits, upper};
 use crate::ids::RelFileLocator;
+use crate::lsn::Lsn;
 use crate::timestamp::Timestamp;
 
 /// A second, written as in `2026-11-21 02:17:03.123456 CET` but for its microseconds.
@@ -12,17 +15,16 @@ pub(super) struct Second {
     /// Up to the point.
     date_and_time: [u8; 20],
     /// What is behind the microseconds.
-    zone: Bounded<25>,
+    zone: Short<25>,
 }
 
 impl Second {
     /// None.
-    pub(super) const UNKNOWN: Self =
-        Self { number: -1, date_and_time: [0; 20], zone: Bounded { bytes: [0; 25], length: 0 } };
+    pub(super) const UNKNOWN: Self = Self { number: -1, date_and_time: [0; 20], zone: Short::EMPTY };
 
     /// The second of `time`, which was `written`. Not all are kept: the year has four digits, and is after 1999.
     pub(super) fn remember(time: Timestamp, written: &[u8]) -> Self {
-        let kept = written.split_first_chunk::<20>().zip(written.get(26..).and_then(Bounded::new));
+        let kept = written.split_first_chunk::<20>().zip(written.get(26..).and_then(Short::new));
         match kept {
             Some(((date_and_time @ [.., b'.'], _), zone)) if time.get() >= 0 => {
                 Self { number: time.get() / MICROSECONDS, date_and_time: *date_and_time, zone }
@@ -51,7 +53,13 @@ impl Default for Second {
 
 /// Relations as they were written, each at a place that its number tells.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Relations(Vec<(RelFileLocator, Bounded<32>)>);
+pub(super) struct Relations(Option<Box<[WrittenRelation; Relations::COUNT]>>);
+
+#[derive(Debug, Clone)]
+struct WrittenRelation {
+    relation: RelFileLocator,
+    written: Short<32>,
+}
 
 impl Relations {
     /// How many are kept.
@@ -59,63 +67,72 @@ impl Relations {
 
     /// None.
     pub(super) const fn new() -> Self {
-        Self(Vec::new())
+        Self(None)
     }
 
     /// How `relation` is written.
     #[inline(always)]
-    pub(super) fn get(&mut self, relation: RelFileLocator) -> &impl Piece {
-        let place = relation.relation.get() as usize % Self::COUNT;
-        if self.0.get(place).is_none_or(|(kept, _)| *kept != relation) {
-            self.remember(relation, place);
+    pub(super) fn get(&mut self, relation: &RelFileLocator) -> &impl Piece {
+        let all = self.0.get_or_insert_with(Self::any);
+        let Some(kept) = all.get_mut(relation.relation.get() as usize % Self::COUNT) else { return &Short::EMPTY };
+        if kept.relation != *relation {
+            kept.remember(relation);
         }
-        self.0.get(place).map_or(&Bounded::EMPTY, |(_, written)| written)
+        &kept.written
+    }
+
+    #[cold]
+    fn any() -> Box<[WrittenRelation; Self::COUNT]> {
+        Box::new(array::from_fn(|_| WrittenRelation::new(&RelFileLocator::new(0, 0, 0))))
+    }
+}
+
+impl WrittenRelation {
+    fn new(relation: &RelFileLocator) -> Self {
+        // Three numbers of ten digits and two slashes at most.
+        Self { relation: *relation, written: Short::of(relation).unwrap_or(Short::EMPTY) }
     }
 
     #[inline(never)]
-    fn remember(&mut self, relation: RelFileLocator, place: usize) {
-        let new = |relation: RelFileLocator| {
-            // Three numbers of ten digits and two slashes at most; pieces store more than counts.
-            let mut bytes = [0; 96];
-            let length = Room::fill(&mut bytes, relation);
-            (relation, bytes.get(..length).and_then(Bounded::new).unwrap_or(Bounded::EMPTY))
-        };
-        if self.0.is_empty() {
-            self.0.resize_with(Self::COUNT, || new(RelFileLocator::new(0, 0, 0)));
-        }
-        if let Some(kept) = self.0.get_mut(place) {
-            *kept = new(relation);
-        }
+    fn remember(&mut self, relation: &RelFileLocator) {
+        *self = Self::new(relation);
     }
 }
 
-/// At most `SIZE` bytes.
+/// LSNs near one another are written alike but for their last four digits.
 #[derive(Debug, Clone)]
-struct Bounded<const SIZE: usize> {
-    bytes: [u8; SIZE],
-    length: u8,
+pub(super) struct Neighbourhood {
+    /// An LSN without these digits.
+    upper: u64,
+    /// The digits before them.
+    written: Short<16>,
 }
 
-impl<const SIZE: usize> Bounded<SIZE> {
-    const EMPTY: Self = Self { bytes: [0; SIZE], length: 0 };
+impl Neighbourhood {
+    /// That of no LSN.
+    pub(super) const UNKNOWN: Self = Self { upper: u64::MAX, written: Short::EMPTY };
 
-    /// `None` if there are more.
-    fn new(text: &[u8]) -> Option<Self> {
-        let mut bytes = [0; SIZE];
-        bytes.get_mut(..text.len())?.copy_from_slice(text);
-        Some(Self { bytes, length: text.len() as u8 })
+    /// How `lsn` is written with its lower half in eight digits: `16/0374D848`.
+    #[inline(always)]
+    pub(super) fn get(&mut self, lsn: Lsn) -> impl Piece {
+        if self.upper != lsn.get() >> 16 {
+            self.remember(lsn);
+        }
+        let [.., third, fourth] = lower(lsn).to_be_bytes();
+        pieces!(&self.written, Hex2(third), Hex2(fourth))
+    }
+
+    #[inline(never)]
+    fn remember(&mut self, lsn: Lsn) {
+        let [first, second, ..] = lower(lsn).to_be_bytes();
+        let written = Short::of(pieces!(Hex(upper(lsn)), "/", Hex2(first), Hex2(second)));
+        *self = Self { upper: lsn.get() >> 16, written: written.unwrap_or(Short::EMPTY) };
     }
 }
 
-impl<const SIZE: usize> Piece for Bounded<SIZE> {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        SIZE
-    }
-
-    #[inline(always)]
-    fn put(&self, room: &mut Room<'_>) {
-        room.put_part(self.bytes, self.length);
+impl Default for Neighbourhood {
+    fn default() -> Self {
+        Self::UNKNOWN
     }
 }
 
@@ -133,8 +150,22 @@ mod tests {
             for (tablespace, database, relation) in numbers {
                 let limit = if small { 3 } else { u32::MAX };
                 let locator = RelFileLocator::new(tablespace % limit, database % limit, relation % limit);
-                text.append_relation("<", locator, ">");
+                text.append_relation("<", &locator, ">");
                 expected.push_str(&format!("<{locator}>"));
+            }
+            prop_assert_eq!(text.to_string(), expected);
+        }
+
+        #[test]
+        fn lsns_are_written_in_full_wherever_they_are(lsns: Vec<(u64, u8)>) {
+            let mut text = TextBuffer::new();
+            let mut expected = String::new();
+            for (lsn, bits) in lsns {
+                let lsn = lsn >> (bits % 64);
+                for lsn in [lsn, lsn ^ 1, lsn ^ 0x1_0000] {
+                    text.append_lsn("<", Lsn::new(lsn), ">");
+                    expected.push_str(&format!("<{:X}/{:08X}>", lsn >> 32, lsn & 0xFFFF_FFFF));
+                }
             }
             prop_assert_eq!(text.to_string(), expected);
         }

@@ -1,7 +1,7 @@
 //! Numbers: small decimal ones and the bytes of hexadecimal ones out of tables, longer decimal ones by eight digits at
 //! once. How many digits a number has is hard to foresee for a processor, so there is no branch for it.
 
-use super::{Piece, Room};
+use super::{Piece, Room, Short};
 
 /// Three decimal digits as characters, the first in the lowest byte. The highest byte says how many bits the leading
 /// zeroes have; a number has one digit at least.
@@ -46,6 +46,13 @@ impl Group {
     const fn with_zeroes(self) -> [u8; 3] {
         let [first, second, third, _] = self.0.to_le_bytes();
         [first, second, third]
+    }
+
+    /// Stores it with blanks instead of leading zeroes: they differ by one bit.
+    #[inline(always)]
+    fn put_with_blanks(self, room: &mut Room<'_>) {
+        let zero_bits = 0x10_1010 & !u32::MAX.wrapping_shl(self.leading_zeroes());
+        room.put_part((self.0 ^ zero_bits).to_le_bytes(), 3);
     }
 
     /// Stores it without leading zeroes.
@@ -93,12 +100,11 @@ impl SixDigits {
         Self { characters, leading_zeroes }
     }
 
-    /// With blanks instead of leading zeroes: they differ by one bit.
+    /// Stores them with blanks instead of leading zeroes.
     #[inline(always)]
-    fn with_blanks(self) -> [u8; 6] {
+    fn put_with_blanks(self, room: &mut Room<'_>) {
         let zero_bits = 0x1010_1010_1010 & !u64::MAX.wrapping_shl(self.leading_zeroes);
-        let [column @ .., _, _] = (self.characters ^ zero_bits).to_le_bytes();
-        column
+        room.put_part((self.characters ^ zero_bits).to_le_bytes(), 6);
     }
 
     /// Stores them without leading zeroes.
@@ -140,12 +146,6 @@ impl EightDigits {
         (self.0 | 0x3030_3030_3030_3030).to_le_bytes()
     }
 
-    #[inline(always)]
-    const fn with_blanks(self) -> [u8; 8] {
-        let behind_zeroes = u64::MAX.wrapping_shl(self.leading_zeroes());
-        (self.0 | 0x2020_2020_2020_2020 | 0x1010_1010_1010_1010 & behind_zeroes).to_le_bytes()
-    }
-
     /// Stores them without leading zeroes.
     #[inline(always)]
     fn put(self, room: &mut Room<'_>) {
@@ -174,48 +174,39 @@ fn put_any(number: u64, room: &mut Room<'_>) {
             Group::of(u64::from(number / EightDigits::LIMIT)).put(room);
             room.put_chunk(EightDigits::of(number % EightDigits::LIMIT).with_zeroes());
         }
-        _ => {
-            // Its memory is its own, or else the room of all pieces could not be kept in registers.
-            let (digits, length) = long_decimal(number);
-            room.put_part(digits, length);
-        }
+        // Its memory is its own, or else the room of all pieces could not be kept in registers.
+        _ => long_decimal(number).put(room),
     }
 }
 
-/// The digits of a number, and how many there are.
+/// The digits of a number.
 #[inline(never)]
-fn long_decimal(number: u64) -> ([u8; 21], u8) {
-    let mut digits = [0; 21];
-    let length = Room::fill(&mut digits, Groups(number));
-    (digits, length as u8)
+fn long_decimal(number: u64) -> Short<20> {
+    Short::new(number.to_string().as_bytes()).unwrap_or(Short::EMPTY)
 }
 
-/// Any number of groups: all but the first have all their digits.
-struct Groups(u64);
+/// A number that hardly ever has more than one digit: that it has one is easy to foresee.
+pub(crate) struct MostlyDigit(pub(crate) u8);
 
-impl Piece for Groups {
-    fn room(&self) -> usize {
-        21
-    }
+impl Piece for MostlyDigit {
+    const LONGEST: usize = 3;
 
+    #[inline(always)]
     fn put(&self, room: &mut Room<'_>) {
         match self.0 {
-            0..1000 => Group::of(self.0).put(room),
-            number => {
-                Self(number / 1000).put(room);
-                room.put_chunk(Group::of(number).with_zeroes());
-            }
+            digit @ 0..10 => room.put_chunk([b'0' | digit]),
+            number => Group::of(number.into()).put(room),
         }
     }
 }
+
+/// Most that a number has.
+const DIGITS: usize = 20;
 
 macro_rules! unsigned {
     ($put:ident: $($number:ty),*) => {$(
         impl Piece for $number {
-            #[inline(always)]
-            fn room(&self) -> usize {
-                22
-            }
+            const LONGEST: usize = DIGITS;
 
             #[inline(always)]
             fn put(&self, room: &mut Room<'_>) {
@@ -228,16 +219,11 @@ macro_rules! unsigned {
 macro_rules! signed {
     ($put:ident: $($number:ty),*) => {$(
         impl Piece for $number {
-            #[inline(always)]
-            fn room(&self) -> usize {
-                23
-            }
+            const LONGEST: usize = DIGITS + 1;
 
             #[inline(always)]
             fn put(&self, room: &mut Room<'_>) {
-                if *self < 0 {
-                    room.put_slice(b"-");
-                }
+                room.put_part(*b"-", u8::from(*self < 0));
                 $put(u64::from(self.unsigned_abs()), room);
             }
         }
@@ -249,25 +235,31 @@ unsigned!(put_small: u8, u16, usize);
 unsigned!(put_any: u32, u64);
 signed!(put_small: i8, i16, i32, i64);
 
-/// A decimal number at the right end of a column of six bytes, if that is wide enough.
-#[inline(always)]
-pub(crate) fn column_of_6(number: u32) -> Option<[u8; 6]> {
-    (number < SixDigits::LIMIT).then(|| SixDigits::of(number).with_blanks())
-}
+/// A decimal number at the right end of a column of `WIDTH` bytes, six to sixteen; wider if it must be.
+pub(crate) struct Right<const WIDTH: usize>(pub(crate) u32);
 
-/// A decimal number at the right end of a column of ten blanks, which any has room in.
-#[inline(always)]
-pub(crate) fn fill_column_of_10(column: &mut [u8; 10], number: u32) {
-    if let Some(digits) = column_of_6(number) {
-        column[4..].copy_from_slice(&digits);
-    } else if number < EightDigits::LIMIT {
-        column[2..].copy_from_slice(&EightDigits::of(number).with_blanks());
-    } else {
-        // A number that is longer than eight digits has ten at most.
-        let SixDigits { characters, leading_zeroes } = SixDigits::of(number / EightDigits::LIMIT);
-        let [_, _, _, _, first, second, _, _] = characters.to_le_bytes();
-        column[..2].copy_from_slice(&[if leading_zeroes == 40 { b' ' } else { first }, second]);
-        column[2..].copy_from_slice(&EightDigits::of(number % EightDigits::LIMIT).with_zeroes());
+impl<const WIDTH: usize> Piece for Right<WIDTH> {
+    const LONGEST: usize = if WIDTH < DIGITS { DIGITS } else { WIDTH };
+
+    #[inline(always)]
+    fn put(&self, room: &mut Room<'_>) {
+        // A power of two is stored at once.
+        let blanks = [b' '; 16];
+        match self.0 {
+            number @ 0..1000 => {
+                room.put_part(blanks, const { (WIDTH - 3) as u8 });
+                Group::of(number.into()).put_with_blanks(room);
+            }
+            number @ 1000..SixDigits::LIMIT => {
+                room.put_part(blanks, const { (WIDTH - 6) as u8 });
+                SixDigits::of(number).put_with_blanks(room);
+            }
+            number => {
+                let digits = number.ilog10().saturating_add(1);
+                room.put_part(blanks, (WIDTH as u8).saturating_sub(digits as u8));
+                put_any(number.into(), room);
+            }
+        }
     }
 }
 
@@ -293,10 +285,7 @@ fn two_digits(byte: u8) -> [u8; 2] {
 pub(crate) struct Hex2(pub(crate) u8);
 
 impl Piece for Hex2 {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        2
-    }
+    const LONGEST: usize = 2;
 
     #[inline(always)]
     fn put(&self, room: &mut Room<'_>) {
@@ -304,37 +293,11 @@ impl Piece for Hex2 {
     }
 }
 
-/// A number as C's `%08X`.
-pub(crate) struct Hex8(pub(crate) u32);
-
-impl Hex8 {
-    #[inline(always)]
-    pub(crate) fn characters(&self) -> [u8; 8] {
-        let [[a, b], [c, d], [e, f], [g, h]] = self.0.to_be_bytes().map(two_digits);
-        [a, b, c, d, e, f, g, h]
-    }
-}
-
-impl Piece for Hex8 {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        8
-    }
-
-    #[inline(always)]
-    fn put(&self, room: &mut Room<'_>) {
-        room.put_chunk(self.characters());
-    }
-}
-
 /// A number as C's `%X`.
 pub(crate) struct Hex(pub(crate) u32);
 
 impl Piece for Hex {
-    #[inline(always)]
-    fn room(&self) -> usize {
-        8
-    }
+    const LONGEST: usize = 8;
 
     #[inline(always)]
     fn put(&self, room: &mut Room<'_>) {
@@ -343,7 +306,8 @@ impl Piece for Hex {
             return room.put_chunk([b'0' | digit]);
         }
         let zeroes = (self.0 | 1).leading_zeros() / 4;
-        let digits = u64::from_le_bytes(Hex8(self.0).characters()) >> zeroes.wrapping_mul(8);
+        let [[a, b], [c, d], [e, f], [g, h]] = self.0.to_be_bytes().map(two_digits);
+        let digits = u64::from_le_bytes([a, b, c, d, e, f, g, h]) >> zeroes.wrapping_mul(8);
         room.put_part(digits.to_le_bytes(), 8u8.wrapping_sub(zeroes as u8));
     }
 }
@@ -352,9 +316,7 @@ impl Piece for Hex {
 pub(crate) struct LowerHex(pub(crate) u8);
 
 impl Piece for LowerHex {
-    fn room(&self) -> usize {
-        2
-    }
+    const LONGEST: usize = 2;
 
     fn put(&self, room: &mut Room<'_>) {
         let [first, second] = two_digits(self.0).map(|digit| digit.to_ascii_lowercase());
@@ -368,20 +330,18 @@ impl Piece for LowerHex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::{TextBuffer, append};
     use proptest::prelude::*;
 
     fn text(piece: impl Piece) -> String {
-        let mut bytes = vec![b'#'; piece.room()];
-        let length = Room::fill(&mut bytes, piece);
-        String::from_utf8(bytes[..length].to_vec()).unwrap()
+        let mut text = TextBuffer::new();
+        append!(text, piece);
+        text.to_string()
     }
 
     fn assert_columns(number: u32) {
-        let column = column_of_6(number).map(|column| column.to_vec());
-        assert_eq!(column, Some(format!("{number:>6}").into_bytes()).filter(|column| column.len() == 6));
-        let mut column = [b' '; 10];
-        fill_column_of_10(&mut column, number);
-        assert_eq!(column.to_vec(), format!("{number:>10}").into_bytes());
+        assert_eq!(text(Right::<6>(number)), format!("{number:>6}"));
+        assert_eq!(text(Right::<10>(number)), format!("{number:>10}"));
     }
 
     #[test]
@@ -405,7 +365,7 @@ mod tests {
             assert_eq!(text(Hex(number.into())), format!("{number:X}"));
         }
         for byte in 0..=u8::MAX {
-            assert_eq!(text(byte), byte.to_string());
+            assert_eq!([text(byte), text(MostlyDigit(byte))], [byte.to_string(), byte.to_string()]);
             assert_eq!(text(Hex2(byte)), format!("{byte:02X}"));
             assert_eq!(text(LowerHex(byte)), format!("{byte:x}"));
         }
@@ -419,7 +379,6 @@ mod tests {
             prop_assert_eq!(text(long), long.to_string());
             prop_assert_eq!(text(long.cast_signed()), long.cast_signed().to_string());
             prop_assert_eq!(text(Hex(short)), format!("{short:X}"));
-            prop_assert_eq!(text(Hex8(short)), format!("{short:08X}"));
             assert_columns(short);
             assert_columns(short >> (bits % 32));
             let three = short % 1000;
