@@ -124,7 +124,18 @@ impl RecordWriter {
     }
 
     /// The record.
+    #[inline(always)]
     fn line(&mut self, record: &RawRecord<'_>, text: &mut TextBuffer) -> Result<(), VisitError> {
+        if self.format == RecordFormat::Text && !self.details && !self.quiet {
+            return Ok(record.append_line(text)?);
+        }
+        self.rare_line(*record, text)
+    }
+
+    /// As the arguments want it. Apart from [`RecordWriter::line`], and by value: so that that takes neither memory for a
+    /// row nor a record out of the registers.
+    #[inline(never)]
+    fn rare_line(&mut self, record: RawRecord<'_>, text: &mut TextBuffer) -> Result<(), VisitError> {
         match self.format {
             _ if self.quiet => drop(record.decode()?),
             RecordFormat::Text if self.details => record.append_line_and_blocks(text)?,

@@ -7,7 +7,7 @@ use crate::DEFAULT_BLOCK_SIZE;
 use crate::describe::columns::append_columns;
 use crate::describe::title::Title;
 use crate::descriptor;
-use crate::error::ReadError;
+use crate::error::{Malformed, ReadError};
 use crate::ids::Fork;
 use crate::image::Image;
 use crate::raw_record::RawRecord;
@@ -42,8 +42,13 @@ impl RawRecord<'_> {
     ///
     /// # Errors
     /// If the headers inside of the record contradict each other; nothing is appended then.
+    #[inline(always)]
     pub fn append_line(&self, text: &mut TextBuffer) -> Result<(), ReadError> {
-        self.with_decoded(|record| record.append_line(text))
+        // Made where the caller has its parts in registers: a processor waits if it loads at once what it just stored in
+        // parts.
+        let mut record = Record::undecoded(&self.header, self.lsn, self.end, self.version);
+        let appended = record.decode_and_append_line(self.bytes(), self.data_page_size, text);
+        appended.map_err(|cause| ReadError { lsn: self.lsn, kind: cause.into() })
     }
 
     /// Decodes the record and appends its lines; see [`Record::append_line_and_blocks`].
@@ -51,19 +56,21 @@ impl RawRecord<'_> {
     /// # Errors
     /// If the headers inside of the record contradict each other; nothing is appended then.
     pub fn append_line_and_blocks(&self, text: &mut TextBuffer) -> Result<(), ReadError> {
-        self.with_decoded(|record| record.append_line_and_blocks(text))
+        self.decode()?.append_line_and_blocks(text);
+        Ok(())
     }
+}
 
-    #[inline]
-    fn with_decoded(&self, tell: impl FnOnce(&Record<'_>)) -> Result<(), ReadError> {
-        let mut record = Record::undecoded(&self.header, self.lsn, self.end, self.version);
-        match record.decode_content(self.bytes(), self.data_page_size) {
-            Ok(()) => {
-                tell(&record);
-                Ok(())
-            }
-            Err(cause) => Err(ReadError { lsn: self.lsn, kind: cause.into() }),
-        }
+impl<'a> Record<'a> {
+    fn decode_and_append_line(
+        &mut self,
+        bytes: &'a [u8],
+        page_size: u32,
+        text: &mut TextBuffer,
+    ) -> Result<(), Malformed> {
+        self.decode_content(bytes, page_size)?;
+        self.append_line(text);
+        Ok(())
     }
 }
 
