@@ -16,10 +16,7 @@ pub(crate) struct PageImage {
 }
 
 /// Reads the page.
-pub(crate) fn read(
-    page: &HeapPage<'_>,
-    knowledge: &mut Knowledge<'_>,
-) -> Result<PageImage, Malformed> {
+pub(crate) fn read(page: &HeapPage<'_>, knowledge: &mut Knowledge<'_>) -> Result<PageImage, Malformed> {
     let mut tracked = TrackedPage::with_upper(page.upper);
     let mut inexact = None;
     for (offset, item) in page.items() {
@@ -52,11 +49,7 @@ enum Fate {
     },
 }
 
-fn fate(
-    tuple: &TupleHeader,
-    knowledge: &mut Knowledge<'_>,
-    inexact: &mut Option<Inexact>,
-) -> Fate {
+fn fate(tuple: &TupleHeader, knowledge: &mut Knowledge<'_>, inexact: &mut Option<Inexact>) -> Fate {
     let inserter = if tuple.xmin_committed() {
         None
     } else if tuple.xmin_invalid() {

@@ -84,19 +84,14 @@ pub fn write(path: &Path, position: &LogPosition, map: &GarbageMap) -> Result<()
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(io("fsync the directory of"))
 }
 
-fn write_to(
-    temporary: &Path,
-    path: &Path,
-    position: &LogPosition,
-    map: &GarbageMap,
-) -> Result<(), SnapshotError> {
+fn write_to(temporary: &Path, path: &Path, position: &LogPosition, map: &GarbageMap) -> Result<(), SnapshotError> {
     let io = |what| move |cause| SnapshotError::Io { what, path: temporary.to_owned(), cause };
     let file = File::create(temporary).map_err(io("create"))?;
     let mut summing = Summing { digest: Digest::new(CrcAlgorithm::Crc32Iscsi), inner: file };
     let mut output = BufWriter::with_capacity(256 * 1024, &mut summing);
     output.write_all(&header(position)).map_err(io("write"))?;
-    let output = postcard::to_io(map, output)
-        .map_err(|cause| SnapshotError::Encode { path: path.to_owned(), cause })?;
+    let output =
+        postcard::to_io(map, output).map_err(|cause| SnapshotError::Encode { path: path.to_owned(), cause })?;
     output.into_inner().map_err(|error| io("write")(error.into_error()))?;
     let Summing { digest, inner: mut file } = summing;
     file.write_all(&checksum(&digest)).map_err(io("write"))?;
@@ -198,8 +193,11 @@ impl<W: Write> Write for Summing<W> {
 mod tests {
     use super::*;
 
-    const POSITION: LogPosition =
-        LogPosition { system_identifier: 0x1234_5678_9ABC_DEF0, timeline: TimelineId::new(7), lsn: Lsn::new(0x1_2345_6789) };
+    const POSITION: LogPosition = LogPosition {
+        system_identifier: 0x1234_5678_9ABC_DEF0,
+        timeline: TimelineId::new(7),
+        lsn: Lsn::new(0x1_2345_6789),
+    };
 
     fn read_error(path: &Path) -> String {
         read(path).unwrap_err().to_string()

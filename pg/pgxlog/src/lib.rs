@@ -24,8 +24,8 @@ pub use callbacks::{
 pub use catch::{catch_error, raise, recover};
 pub use latch::sleep_on_latch;
 pub use plugin::export_plugin;
-pub use replication_slot::ReplicationSlot;
 pub use record_view::{SERVER_VERSION, bytes, view};
+pub use replication_slot::ReplicationSlot;
 pub use xlog_reader::XLogReader;
 
 #[doc(hidden)]

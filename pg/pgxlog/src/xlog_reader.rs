@@ -108,7 +108,9 @@ impl XLogReader {
         unsafe { (*self.page_read).at_end = false };
         // After a call that gave nothing, and before the first, the reader has to be told where to begin.
         // SAFETY: the reader is valid.
-        let begun = unsafe { (*self.state).EndRecPtr == self.position.get() && self.aligned && !(*self.state).record.is_null() };
+        let begun = unsafe {
+            (*self.state).EndRecPtr == self.position.get() && self.aligned && !(*self.state).record.is_null()
+        };
         if !begun && !self.find_start() {
             // SAFETY: as above.
             let at_end = unsafe { (*self.page_read).at_end };
