@@ -72,6 +72,12 @@ typedef WALkerResume (*WALkerCallbackResume_cb) (WALkerPosition *position);
 typedef void (*WALkerCallbackGap_cb) (XLogRecPtr next);
 
 /*
+ * Now and then, when there is no record to be told: a little of what is not urgent, for some milliseconds. Returns whether
+ * there is more of it.
+ */
+typedef bool (*WALkerCallbackWork_cb) (void);
+
+/*
  * After each checkpoint record and before the end: keep now what must outlive a restart. WAL before the position is not held
  * back for the plugin any more. After an ERROR it is called again at the next checkpoint; what was kept before must still be
  * there.
@@ -131,6 +137,7 @@ typedef struct WALkerCallbacks
 
 	WALkerCallbackResume_cb resume_cb;
 	WALkerCallbackGap_cb gap_cb;
+	WALkerCallbackWork_cb work_cb;
 } WALkerCallbacks;
 
 /* The version member: grows with the struct. */

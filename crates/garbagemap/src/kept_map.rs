@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use pgwal::{Lsn, Record};
 use walker_core::{LogPosition, Plugin, PluginError, Resume};
 
+use crate::data_files::DataFiles;
 use crate::map::GarbageMap;
 use crate::snapshot;
 
@@ -16,6 +17,7 @@ pub struct KeptMap {
     /// Makes a map that knows nothing yet.
     empty: Box<dyn Fn() -> GarbageMap>,
     path: PathBuf,
+    files: Option<DataFiles>,
 }
 
 impl fmt::Debug for KeptMap {
@@ -28,7 +30,14 @@ impl KeptMap {
     /// A map that is kept in the file `path`, whose directory is made if it is not there. `empty` makes one that knows
     /// nothing yet.
     pub fn new(path: impl Into<PathBuf>, empty: impl Fn() -> GarbageMap + 'static) -> Self {
-        Self { map: empty(), empty: Box::new(empty), path: path.into() }
+        Self { map: empty(), empty: Box::new(empty), path: path.into(), files: None }
+    }
+
+    /// The map reads from these files what the log does not tell.
+    #[must_use]
+    pub fn with_files(mut self, files: DataFiles) -> Self {
+        self.files = Some(files);
+        self
     }
 
     /// The map.
@@ -52,7 +61,15 @@ impl Plugin for KeptMap {
 
     fn gap(&mut self, _next: Lsn) -> Result<(), PluginError> {
         self.map = (self.empty)();
+        if let Some(files) = &mut self.files {
+            files.forget();
+        }
         Ok(())
+    }
+
+    fn work(&mut self) -> Result<bool, PluginError> {
+        let Some(files) = &mut self.files else { return Ok(false) };
+        Ok(files.read_some(&mut self.map)?)
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), PluginError> {

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod block_range;
+mod data_files;
 mod inexact;
 mod kept_map;
 mod map;
@@ -25,6 +26,7 @@ pub mod snapshot;
 mod transaction_log;
 mod transactions;
 
+pub use data_files::DataFiles;
 pub use inexact::Inexact;
 pub use kept_map::KeptMap;
 pub use map::{GarbageMap, TransactionStatus};

@@ -4,6 +4,7 @@
 //! of them do with pages. Only the main fork counts, and the visibility map. An image that redo applies is the page
 //! after the record: then the record's other content is not applied on top.
 
+mod files;
 mod heap;
 mod pages;
 mod storage;
@@ -15,6 +16,7 @@ mod tests;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+pub(crate) use self::files::FilePage;
 use pgwal::rmgr::multixact::MultiXact;
 use pgwal::{Fork, Lsn, Record, RecordError, RelFileLocator};
 use serde::{Deserialize, Serialize};
@@ -38,7 +40,7 @@ pub enum TransactionStatus {
 }
 
 /// Size of a data page in bytes: PostgreSQL's default, the only one supported here.
-const PAGE_SIZE: u16 = 8192;
+pub(crate) const PAGE_SIZE: u16 = 8192;
 /// A question that a person can ask, for the answer to one that is none.
 const EXAMPLE_QUESTION: &str = "\"Position\"";
 
@@ -52,6 +54,11 @@ pub struct GarbageMap {
     /// Beginning of the first record that it was told.
     first: Option<Lsn>,
     full_page_writes: bool,
+    /// Whether it was never off since the first record.
+    always_full_page_writes: bool,
+    /// Where the last checkpoint began that began in the part of the log that was read: all pages that were changed
+    /// before are in their files.
+    flushed: Lsn,
     /// Where `full_page_writes` changed last.
     full_page_writes_changed: Lsn,
     /// Where the running transactions were told last.
@@ -87,6 +94,8 @@ impl GarbageMap {
             position: Lsn::INVALID,
             first: None,
             full_page_writes: true,
+            always_full_page_writes: true,
+            flushed: Lsn::INVALID,
             full_page_writes_changed: Lsn::INVALID,
             running_told: Lsn::INVALID,
             everywhere: None,

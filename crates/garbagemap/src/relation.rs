@@ -45,6 +45,25 @@ pub(crate) struct Relation {
     /// before the walk began.
     unknown: Vec<TransactionId>,
     ranges: BTreeMap<u32, BlockRange>,
+    /// How much of the file was read for what the log does not tell, in blocks.
+    pub(crate) read: FileProgress,
+    /// The file was cut off here once: what is behind is told by the log.
+    cut_at: Option<BlockNumber>,
+}
+
+/// How much of a file was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FileProgress {
+    /// So many blocks from the beginning on.
+    Blocks(u32),
+    /// All that there was.
+    All,
+}
+
+impl Default for FileProgress {
+    fn default() -> Self {
+        Self::Blocks(0)
+    }
 }
 
 impl Relation {
@@ -56,6 +75,11 @@ impl Relation {
     pub(crate) fn block(&mut self, number: BlockNumber) -> Option<&mut Block> {
         let (range, place) = BlockRange::place(number);
         self.ranges.get_mut(&range)?.get(place)
+    }
+
+    /// Whether what its file holds of this block is what there is: nothing else was told of it.
+    pub(crate) fn is_untold(&mut self, number: BlockNumber) -> bool {
+        !self.complete && self.cut_at.is_none_or(|cut| number < cut) && self.block(number).is_none()
     }
 
     pub(crate) fn set_block(&mut self, number: BlockNumber, block: Block) {
@@ -89,6 +113,9 @@ impl Relation {
 
     /// The file was cut off at `number` blocks.
     pub(crate) fn truncate(&mut self, number: BlockNumber, heap: bool, visibility_map: bool) {
+        if heap {
+            self.cut_at = Some(self.cut_at.map_or(number, |before| before.min(number)));
+        }
         let (first, place) = BlockRange::place(number);
         for (range_number, range) in self.ranges.range_mut(first..) {
             range.truncate(if *range_number == first { place } else { 0 }, heap, visibility_map);

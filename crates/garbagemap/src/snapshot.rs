@@ -98,7 +98,7 @@ fn write_to(temporary: &Path, path: &Path, position: &LogPosition, map: &Garbage
     file.sync_all().map_err(io("fsync"))
 }
 
-/// Reads what [`write`] has written; `None` if there is no file.
+/// Reads what [`write()`] has written; `None` if there is no file.
 ///
 /// # Errors
 /// [`SnapshotError::Io`], [`SnapshotError::Damaged`] or [`SnapshotError::Format`].

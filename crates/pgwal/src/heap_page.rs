@@ -4,6 +4,7 @@
 use crate::cursor::Cursor;
 use crate::error::Malformed;
 use crate::ids::{MultiXactId, OffsetNumber, TransactionId};
+use crate::lsn::Lsn;
 
 /// What a line pointer stands for (`lp_flags`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +168,14 @@ impl<'a> HeapPage<'a> {
             return Err(Malformed::Invalid { field: "pd_lower", value: u64::from(lower) });
         }
         Ok(Self { page, lower, upper, special })
+    }
+
+    /// End of the last record that changed the page (`PageGetLSN`); invalid on a new one.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        let [high, low] = [0..4, 4..8].map(|place| self.page.get(place).and_then(|bytes| bytes.first_chunk().copied()));
+        let number = |bytes: Option<[u8; 4]>| u64::from(u32::from_le_bytes(bytes.unwrap_or_default()));
+        Lsn::new(number(high) << 32 | number(low))
     }
 
     /// Whether nothing was ever put on the page (`PageIsNew`).

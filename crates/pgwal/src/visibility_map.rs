@@ -38,6 +38,14 @@ impl<'a> VisibilityMapPage<'a> {
         })
     }
 
+    /// The bits of a block; none if the page does not speak of it.
+    #[must_use]
+    pub fn bits(&self, block: BlockNumber) -> u8 {
+        let place = u64::from(block.get()).checked_sub(self.first);
+        let byte = place.and_then(|place| self.map.get(usize::try_from(place / 4).ok()?));
+        byte.map_or(0, |byte| byte >> (block.get() % 4).saturating_mul(2) & 3)
+    }
+
     /// The blocks of the heap that this page speaks of.
     #[must_use]
     pub fn blocks(&self) -> std::ops::Range<u64> {
@@ -57,5 +65,8 @@ mod tests {
         let first = 8168 * 4;
         let bits: Vec<_> = page.set_bits().map(|(block, bits)| (block.get(), bits)).collect();
         assert_eq!(bits, [(first, 1), (first + 1, 3)]);
+        let of = |block| page.bits(BlockNumber::new(block));
+        assert_eq!([first - 1, first, first + 1, first + 2, first + 4].map(of), [0, 1, 3, 0, 0]);
+        assert_eq!(of(2 * first), 0);
     }
 }

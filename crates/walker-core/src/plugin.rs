@@ -150,6 +150,15 @@ pub trait Plugin {
         Err("this plugin answers no questions".into())
     }
 
+    /// Called now and then when there is no record to be told: a little of what is not urgent, for some milliseconds.
+    /// Returns whether there is more of it, to be called again soon.
+    ///
+    /// # Errors
+    /// The plugin is disabled then.
+    fn work(&mut self) -> Result<bool, PluginError> {
+        Ok(false)
+    }
+
     /// Called after each checkpoint record and before the end: a plugin that keeps something over a restart writes it
     /// now. `position` is the end of the last record it was told. Once it returns, the log before is not kept for it any
     /// more.

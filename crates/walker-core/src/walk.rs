@@ -139,6 +139,16 @@ impl<S: Source> Walk<S> {
         self.position = next;
     }
 
+    /// Lets the plugins that have reached the end do what is not urgent. Returns whether there is more of it.
+    pub fn work(&mut self) -> bool {
+        let position = self.position;
+        let mut more = false;
+        for slot in self.slots.iter_mut().filter(|slot| slot.from <= position) {
+            slot.call(Lsn::INVALID, &mut self.on_failure, |plugin| plugin.work().map(|left| more |= left));
+        }
+        more
+    }
+
     /// Up to where all plugins have kept their state: the log before is not needed any more.
     pub fn flushed(&self) -> Lsn {
         let flushed = self.slots.iter().filter(|slot| slot.running).map(|slot| slot.flushed).min();

@@ -8,10 +8,13 @@ mod settings;
 mod sql;
 mod target;
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use pgrx::pg_guard;
 use pgrx::pg_sys;
+use pgwal::Lsn;
+use pgxlog::server_log;
 
 pgrx::pg_module_magic!();
 
@@ -19,7 +22,7 @@ pgrx::pg_module_magic!();
 const SNAPSHOT: &str = "walker/garbagemap.snapshot";
 
 // The data directory is the worker's current directory.
-pgxlog::walker_plugin!(garbagemap::KeptMap::new(SNAPSHOT, new_map));
+pgxlog::walker_plugin!(garbagemap::KeptMap::new(SNAPSHOT, new_map).with_files(files()));
 
 /// Called by PostgreSQL when it loads the library.
 #[pg_guard]
@@ -34,4 +37,22 @@ fn new_map() -> garbagemap::GarbageMap {
     // SAFETY: a setting that only changes when the server starts.
     map.set_wal_level_minimal(unsafe { pg_sys::wal_level } < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32);
     map
+}
+
+/// The server's files.
+fn files() -> garbagemap::DataFiles {
+    // Where the log was when it was first seen that the server is not a standby, or not any more: up to there it may be that
+    // of another server, whose checkpoints say nothing of these files.
+    let own_since = Cell::new(None);
+    let may_read = move |position: Lsn| {
+        // SAFETY: looks at the server's state.
+        if unsafe { pg_sys::RecoveryInProgress() } {
+            own_since.set(None);
+            return false;
+        }
+        let since = own_since.get().unwrap_or_else(|| server_log::durable().0);
+        own_since.set(Some(since));
+        since <= position
+    };
+    garbagemap::DataFiles::new(".", may_read, settings::baseline_rate)
 }

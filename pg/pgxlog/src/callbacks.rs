@@ -14,6 +14,8 @@ pub type RecordCallback = unsafe extern "C-unwind" fn(record: *mut pg_sys::XLogR
 pub type FlushCallback = unsafe extern "C-unwind" fn(position: *const Position);
 /// Tells where the plugin wants to begin: one of the constants of [`Callbacks`]; with [`Callbacks::RESUME_AT`], the position.
 pub type ResumeCallback = unsafe extern "C-unwind" fn(position: *mut Position) -> c_int;
+/// Does a little of what is not urgent; returns whether there is more.
+pub type WorkCallback = unsafe extern "C-unwind" fn() -> bool;
 /// Called with the position where the log goes on.
 pub type GapCallback = unsafe extern "C-unwind" fn(next: pg_sys::XLogRecPtr);
 /// Called with a question of so many bytes; appends its answer.
@@ -92,6 +94,7 @@ pub struct Callbacks {
 
     pub resume_cb: Option<ResumeCallback>,
     pub gap_cb: Option<GapCallback>,
+    pub work_cb: Option<WorkCallback>,
 }
 
 impl Callbacks {

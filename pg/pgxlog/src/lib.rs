@@ -20,6 +20,7 @@ mod xlog_reader;
 pub use ask::ask;
 pub use callbacks::{
     AnswerCallback, Callbacks, FlushCallback, GapCallback, PlainCallback, Position, RecordCallback, ResumeCallback,
+    WorkCallback,
 };
 pub use catch::{catch_error, raise, recover};
 pub use latch::sleep_on_latch;

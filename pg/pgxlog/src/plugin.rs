@@ -62,6 +62,7 @@ pub unsafe fn export_plugin(callbacks: *mut Callbacks, make: impl FnOnce() -> Bo
             callbacks.answer_cb = Some(answer_callback);
             callbacks.resume_cb = Some(resume_callback);
             callbacks.gap_cb = Some(gap_callback);
+            callbacks.work_cb = Some(work_callback);
         });
     }
 }
@@ -107,6 +108,11 @@ unsafe extern "C-unwind" fn resume_callback(position: *mut Position) -> c_int {
 #[pg_guard]
 unsafe extern "C-unwind" fn gap_callback(next: pg_sys::XLogRecPtr) {
     with_plugin(|plugin| plugin.gap(Lsn::new(next)));
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn work_callback() -> bool {
+    with_plugin(|plugin| plugin.work())
 }
 
 #[pg_guard]

@@ -153,6 +153,12 @@ impl Plugin for CPlugin {
         self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(next.get())) })
     }
 
+    fn work(&mut self) -> Result<bool, PluginError> {
+        let Some(callback) = self.callbacks.work_cb else { return Ok(false) };
+        // SAFETY: a callback of the type that the header promises.
+        self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback()) })
+    }
+
     fn flush(&mut self, position: &LogPosition) -> Result<(), PluginError> {
         let Some(callback) = self.callbacks.flush_cb else { return Ok(()) };
         let position = Position::from(*position);

@@ -187,8 +187,10 @@ fn run(walk: &mut Walk<XLogReader>, mut slot: Option<ReplicationSlot>) {
             continue;
         }
         mailbox::answer_all(walk);
+        let more = walk.work();
         sleep = match told {
             _ if failures > 0 => PAUSE,
+            _ if more => SHORTEST_SLEEP,
             0 => (sleep * 2).min(LONGEST_SLEEP),
             _ => SHORTEST_SLEEP,
         };

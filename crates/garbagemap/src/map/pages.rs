@@ -1,6 +1,9 @@
 //! Pages: as a record finds them, and as it holds them itself.
 
-use pgwal::{Block as BlockReference, Fork, HeapPage, Image, Record, VisibilityMapPage};
+use pgwal::{
+    Block as BlockReference, BlockNumber, Fork, HeapPage, Image, Lsn, Malformed, Record, RelFileLocator,
+    VisibilityMapPage,
+};
 
 use super::{GarbageMap, PAGE_SIZE};
 use crate::block_range::Block;
@@ -57,25 +60,34 @@ impl GarbageMap {
     pub(super) fn take_image(&mut self, record: &Record<'_>, block: &BlockReference<'_>, image: &Image<'_>) {
         match self.read_image(image) {
             Ok(None) => {}
-            Ok(Some(PageImage { mut page, inexact })) => {
-                page.last_lsn = record.end;
-                let relation = self.relations.entry(block.relation).or_default();
-                for pending in &page.pending {
-                    self.transactions.wait(pending.xid, block.relation, block.number);
-                    if !self.transactions.is_open(pending.xid) {
-                        relation.note_unknown(pending.xid);
-                    }
-                }
-                relation.set_block(block.number, Block::Tracked(Box::new(page)));
-                if let Some(cause) = inexact {
-                    relation.note(cause);
-                }
-            }
+            Ok(Some(image)) => self.install(block.relation, block.number, image, record.end),
             Err(NotUnderstood) => {
                 let relation = self.relation(block.relation);
                 relation.set_block(block.number, Block::Lost);
                 relation.note(Inexact::NotUnderstood(record.lsn));
             }
+        }
+    }
+
+    /// The page is as it was read.
+    pub(super) fn install(
+        &mut self,
+        locator: RelFileLocator,
+        number: BlockNumber,
+        PageImage { mut page, inexact }: PageImage,
+        last_lsn: Lsn,
+    ) {
+        page.last_lsn = last_lsn;
+        let relation = self.relations.entry(locator).or_default();
+        for pending in &page.pending {
+            self.transactions.wait(pending.xid, locator, number);
+            if !self.transactions.is_open(pending.xid) {
+                relation.note_unknown(pending.xid);
+            }
+        }
+        relation.set_block(number, Block::Tracked(Box::new(page)));
+        if let Some(cause) = inexact {
+            relation.note(cause);
         }
     }
 
@@ -89,6 +101,12 @@ impl GarbageMap {
         let Self { transactions, multixacts, server, .. } = self;
         let mut knowledge = Knowledge { transactions, multixacts, server: server.as_deref() };
         page_image::read(&page, &mut knowledge).map(Some).map_err(|_| NotUnderstood)
+    }
+
+    /// The page, which is not of the map's own buffer.
+    pub(super) fn read_page(&mut self, page: &HeapPage<'_>) -> Result<PageImage, Malformed> {
+        let Self { transactions, multixacts, server, .. } = self;
+        page_image::read(page, &mut Knowledge { transactions, multixacts, server: server.as_deref() })
     }
 
     /// An image that redo does not apply is there to check redo by: it must be what the record led to.

@@ -4,7 +4,7 @@
 use pgwal::rmgr::standby::Standby;
 use pgwal::rmgr::xact::Xact;
 use pgwal::rmgr::xlog::{Checkpoint, Xlog};
-use pgwal::{Record, RecordError, TransactionId};
+use pgwal::{Lsn, Record, RecordError, TransactionId};
 
 use super::{GarbageMap, TransactionStatus};
 use crate::block_range::Block;
@@ -87,6 +87,7 @@ impl GarbageMap {
             Xlog::EndOfRecovery(_) => self.end_of_recovery(),
             Xlog::FullPageWrites(on) => {
                 self.full_page_writes = on;
+                self.always_full_page_writes &= on;
                 self.full_page_writes_changed = record.lsn;
             }
             Xlog::ParameterChange(change) => self.set_wal_level_minimal(change.wal_level == 0),
@@ -105,6 +106,10 @@ impl GarbageMap {
         }
         self.transactions.forget_before(checkpoint.oldest_xid);
         self.multixacts.forget_before(checkpoint.oldest_multi);
+        self.always_full_page_writes &= self.full_page_writes;
+        if self.first.is_some_and(|first| first <= checkpoint.redo) {
+            self.flushed = checkpoint.redo;
+        }
         if self.full_page_writes {
             self.relations.values_mut().for_each(|relation| relation.settle(checkpoint.redo));
         }
@@ -119,6 +124,8 @@ impl GarbageMap {
 
     /// Recovery ended without a checkpoint. Which transaction comes next is not told: all that blocks wait for count.
     pub(super) fn end_of_recovery(&mut self) {
+        // The checkpoints before were those of another server.
+        self.flushed = Lsn::INVALID;
         if let Some(newest) = self.transactions.newest_pending() {
             self.end_lost_transactions(TransactionId::new(newest.get().wrapping_add(1)));
         }

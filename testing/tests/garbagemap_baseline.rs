@@ -1,0 +1,134 @@
+//! Tables that were there before the worker: what the log does not tell of them is read from their files.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use walker_testing::{Cluster, Installation, Mode, assert_garbage_equal, poll};
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+const DATABASE: &str = "postgres";
+
+/// A server with tables that the worker has not seen being filled. The worker reads so many megabytes in a second.
+fn prepare(rate: u32) -> Result<Cluster> {
+    let mut cluster = Cluster::builder(&Installation::for_tests()?)
+        .setting("shared_preload_libraries", "walker")
+        .setting("walker.plugins", "garbagemap")
+        .setting("garbagemap.baseline_rate", &rate.to_string())
+        .setting("autovacuum", "off")
+        .setting("max_prepared_transactions", "10")
+        .setting("lock_timeout", "30s")
+        .start()?;
+    cluster.psql(
+        DATABASE,
+        "CREATE EXTENSION garbagemap; CREATE EXTENSION pgstattuple; CREATE EXTENSION pageinspect;
+         CREATE EXTENSION pg_visibility;
+         CREATE TABLE old (id int PRIMARY KEY, v int, filler text) WITH (fillfactor = 80);
+         INSERT INTO old SELECT g, 0, repeat('x', 500) FROM generate_series(1, 20000) g;
+         CREATE TABLE vacuumed AS SELECT g AS id, repeat('y', 50) AS v FROM generate_series(1, 10000) g;
+         DELETE FROM vacuumed WHERE id % 3 = 0; VACUUM vacuumed; DELETE FROM vacuumed WHERE id < 1000;
+         CREATE TABLE wide AS SELECT g AS id, string_agg(md5(n::text), '') AS v
+             FROM generate_series(1, 20) g, generate_series(1, 600) n GROUP BY g;
+         DELETE FROM wide WHERE id % 4 = 0;
+         CREATE UNLOGGED TABLE unlogged AS SELECT generate_series(1, 1000); CREATE SEQUENCE numbers;
+         CREATE TABLE hashed (id int); CREATE INDEX ON hashed USING hash (id); CREATE INDEX ON old USING gin (to_tsvector('simple', filler));
+         UPDATE old SET v = 1 WHERE id % 9 = 0; BEGIN; DELETE FROM old WHERE id % 7 = 0; ROLLBACK;
+         BEGIN; DELETE FROM old WHERE id % 31 = 0; PREPARE TRANSACTION 'later';",
+    )?;
+    cluster.stop(Mode::Fast)?;
+    // As if the worker had not been there.
+    fs::remove_dir_all(cluster.data_directory().join("walker"))?;
+    cluster.start()?;
+    Ok(cluster)
+}
+
+/// Waits until each block of the tables is known.
+fn wait_until_known(cluster: &Cluster) -> Result<()> {
+    let unknown = "SELECT coalesce(sum(n_blocks - known_blocks), 0) FROM pg_class c, garbage_summary(c.oid::regclass)
+                   WHERE relkind IN ('r', 'm', 't') AND relpersistence = 'p'";
+    let known = poll(TIMEOUT, || Ok((cluster.psql(DATABASE, unknown)?.trim() == "0").then_some(())))?;
+    ensure!(known.is_some(), "still unknown: {}", cluster.psql(DATABASE, unknown)?);
+    Ok(())
+}
+
+/// Every table of the database, catalogs too: those whose dead tuples differ from pgstattuple's, or are not known.
+fn differences(cluster: &Cluster) -> Result<String> {
+    cluster.at_a_quiet_moment(DATABASE, |session, _| {
+        session.execute(
+            "SELECT c.oid::regclass, s.*, d.dead_tuple_count, d.tuple_count FROM pg_class c,
+                 LATERAL (SELECT coalesce(sum(n_dead_tuples), 0) AS dead, coalesce(sum(n_tuples), 0) AS tuples,
+                              coalesce(sum(n_blocks - known_blocks), 0) AS unknown, max(inexact) AS inexact
+                          FROM garbage_summary(c.oid::regclass)) AS s,
+                 LATERAL pgstattuple(c.oid::regclass) AS d
+             WHERE relkind IN ('r', 'm', 't') AND relpersistence = 'p'
+                 AND (s.dead, s.tuples - s.dead, s.unknown, s.inexact)
+                     IS DISTINCT FROM (d.dead_tuple_count, d.tuple_count, 0, NULL)",
+        )
+    })
+}
+
+#[test]
+fn tables_from_before_the_walk_become_known_and_are_exact() -> Result<()> {
+    let cluster = prepare(1000)?;
+    // Until all that was changed before the walk is in the files for certain, nothing is read.
+    cluster.psql(DATABASE, "CHECKPOINT")?;
+    wait_until_known(&cluster)?;
+    assert_garbage_equal(&cluster)?;
+    assert_eq!(differences(&cluster)?, "");
+    cluster.psql(
+        DATABASE,
+        "COMMIT PREPARED 'later'; UPDATE old SET v = 2 WHERE id % 5 = 0; VACUUM vacuumed; DELETE FROM wide WHERE id = 3;
+         CHECKPOINT; UPDATE old SET v = 3 WHERE id % 100 = 0; ANALYZE;",
+    )?;
+    assert_garbage_equal(&cluster)?;
+    assert_eq!(differences(&cluster)?, "");
+    Ok(())
+}
+
+#[test]
+fn what_is_changed_while_the_files_are_read_is_counted_once() -> Result<()> {
+    let mut cluster = prepare(3)?;
+    cluster.psql(DATABASE, "CHECKPOINT")?;
+    let changes = |cluster: &Cluster, part: u32| -> Result<()> {
+        for round in 0..30 {
+            let rows = format!("id % 37 = {} AND id % 2 = {part}", round % 37);
+            cluster.psql(
+                DATABASE,
+                &format!(
+                    "UPDATE old SET v = v + 1 WHERE {rows} AND id % 31 <> 0;
+                     BEGIN; UPDATE old SET v = 0 WHERE id % 41 = {round} AND id % 2 = {part} AND id % 31 <> 0; ROLLBACK;
+                     {}",
+                    if part == 0 && round % 10 == 0 { "CHECKPOINT; VACUUM vacuumed" } else { "SELECT 1" }
+                ),
+            )?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let other = scope.spawn(|| changes(&cluster, 1));
+        changes(&cluster, 0)?;
+        other.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?
+    })?;
+    // What was read before a crash is not read again, nor lost.
+    cluster.crash()?;
+    cluster.start()?;
+    cluster.psql(DATABASE, "COMMIT PREPARED 'later'; CHECKPOINT")?;
+    wait_until_known(&cluster)?;
+    assert_garbage_equal(&cluster)?;
+    assert_eq!(differences(&cluster)?, "");
+    Ok(())
+}
+
+#[test]
+fn nothing_is_read_if_the_rate_is_zero() -> Result<()> {
+    let cluster = prepare(0)?;
+    cluster.psql(DATABASE, "CHECKPOINT")?;
+    thread::sleep(Duration::from_secs(1));
+    let known = cluster.psql(DATABASE, "SELECT sum(known_blocks) FROM garbage_summary('vacuumed')")?;
+    assert_eq!(known.trim(), "0");
+    // As soon as it may be.
+    cluster.configure([("garbagemap.baseline_rate", "1000")])?;
+    cluster.reload()?;
+    wait_until_known(&cluster).context("after the setting was changed")
+}
