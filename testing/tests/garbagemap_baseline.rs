@@ -88,7 +88,7 @@ fn tables_from_before_the_walk_become_known_and_are_exact() -> Result<()> {
 
 #[test]
 fn what_is_changed_while_the_files_are_read_is_counted_once() -> Result<()> {
-    let mut cluster = prepare(3)?;
+    let mut cluster = prepare(6)?;
     cluster.psql(DATABASE, "CHECKPOINT")?;
     let changes = |cluster: &Cluster, part: u32| -> Result<()> {
         for round in 0..30 {
@@ -127,8 +127,13 @@ fn nothing_is_read_if_the_rate_is_zero() -> Result<()> {
     thread::sleep(Duration::from_secs(1));
     let known = cluster.psql(DATABASE, "SELECT sum(known_blocks) FROM garbage_summary('vacuumed')")?;
     assert_eq!(known.trim(), "0");
+    // Nor if the map may take no memory.
+    cluster.configure([("garbagemap.baseline_rate", "1000"), ("garbagemap.max_memory", "0")])?;
+    cluster.reload()?;
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(cluster.psql(DATABASE, "SELECT sum(known_blocks) FROM garbage_summary('vacuumed')")?.trim(), "0");
     // As soon as it may be.
-    cluster.configure([("garbagemap.baseline_rate", "1000")])?;
+    cluster.configure([("garbagemap.max_memory", "16MB")])?;
     cluster.reload()?;
     wait_until_known(&cluster).context("after the setting was changed")
 }

@@ -58,6 +58,11 @@ impl BlockRange {
         }
     }
 
+    /// How many blocks something is known of.
+    pub(crate) fn known_blocks(&self) -> u64 {
+        self.blocks.len() as u64
+    }
+
     /// Counts of the blocks at these places that were seen; `None` for lost ones.
     pub(crate) fn counts(&self, from: u8, to: u8) -> impl Iterator<Item = Option<Counts>> {
         let inside = move |place: u8| from <= place && place <= to;

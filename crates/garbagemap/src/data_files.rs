@@ -19,6 +19,8 @@ use crate::relation::FileProgress;
 const SEGMENT_BLOCKS: u32 = 131_072;
 /// Blocks that are read at once.
 const PORTION: u32 = 32;
+/// About how many bytes the map takes for a block.
+const BLOCK_MEMORY: u64 = 24;
 /// So much time may be made up for at once, if nobody came.
 const LONGEST_DEBT: Duration = Duration::from_millis(500);
 /// Blocks of a megabyte.
@@ -30,20 +32,31 @@ const GLOBAL_TABLESPACE: u32 = 1664;
 
 /// Whether the map may read files when it is at this position.
 type MayRead = Box<dyn Fn(Lsn) -> bool>;
-/// How much is read in a second, in megabytes; zero for nothing.
-type Rate = Box<dyn Fn() -> u32>;
+/// How much may be read, as it is set now.
+type CurrentLimits = Box<dyn Fn() -> Limits>;
+
+/// How much may be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// So much in a second, in megabytes; zero for nothing.
+    pub megabytes_per_second: u32,
+    /// Until the map takes so much memory, in bytes. What is not read then stays unknown.
+    pub max_memory: u64,
+}
 
 /// The files of a data directory.
 pub struct DataFiles {
     directory: PathBuf,
     may_read: MayRead,
-    rate: Rate,
+    limits: CurrentLimits,
     /// What is to be read, the next one last.
     queue: Vec<DataFile>,
     /// For this position of the map's the files were listed last.
     listed: Lsn,
     /// Those that are no tables.
     others: HashSet<RelFileLocator>,
+    /// About how many blocks the map knows.
+    known_blocks: u64,
     /// Until then all was read that was to be.
     paid: Instant,
 }
@@ -66,19 +79,20 @@ struct DataFile {
 
 impl DataFiles {
     /// Of the data directory `directory`. `may_read` tells whether the map may read files when it is at a position: not on
-    /// a standby, whose files are behind. `rate` is how much is read in a second at most, in megabytes.
+    /// a standby, whose files are behind. `limits` is asked each time.
     pub fn new(
         directory: impl Into<PathBuf>,
         may_read: impl Fn(Lsn) -> bool + 'static,
-        rate: impl Fn() -> u32 + 'static,
+        limits: impl Fn() -> Limits + 'static,
     ) -> Self {
         Self {
             directory: directory.into(),
             may_read: Box::new(may_read),
-            rate: Box::new(rate),
+            limits: Box::new(limits),
             queue: Vec::new(),
             listed: Lsn::INVALID,
             others: HashSet::new(),
+            known_blocks: 0,
             paid: Instant::now(),
         }
     }
@@ -94,9 +108,10 @@ impl DataFiles {
     /// # Errors
     /// If a file or directory cannot be read, but for files that were removed meanwhile.
     pub(crate) fn read_some(&mut self, map: &mut GarbageMap) -> io::Result<bool> {
-        let rate = (self.rate)();
+        let Limits { megabytes_per_second: rate, max_memory } = (self.limits)();
+        let now = Instant::now();
         if rate == 0 || !map.can_use_files() || !(self.may_read)(map.position()) {
-            self.paid = Instant::now();
+            self.paid = now;
             return Ok(false);
         }
         if self.queue.is_empty() {
@@ -105,25 +120,33 @@ impl DataFiles {
             }
             self.listed = map.flushed();
             self.list(map)?;
-            self.paid = Instant::now();
+            self.known_blocks = map.known_blocks();
+            self.paid = now;
         }
-        let portion = Duration::from_secs_f64(f64::from(PORTION) / (f64::from(rate) * BLOCKS_PER_MEGABYTE));
-        let now = Instant::now();
+        let of_a_block = Duration::from_secs_f64(1.0 / (f64::from(rate) * BLOCKS_PER_MEGABYTE));
         self.paid = self.paid.max(now.checked_sub(LONGEST_DEBT).unwrap_or(now));
-        while self.paid + portion <= now {
+        while self.paid + of_a_block * PORTION <= now {
+            if self.known_blocks * BLOCK_MEMORY >= max_memory {
+                return Ok(false);
+            }
             let Some(file) = self.queue.last() else { break };
             let Some(first) = map.file_progress(file.locator) else {
                 self.queue.pop();
                 continue;
             };
-            self.paid += portion;
-            match read_portion(file, first, map)? {
-                Portion::Blocks(end) => map.set_file_progress(file.locator, FileProgress::Blocks(end)),
-                Portion::End => {
+            let Portion { blocks, kind } = read_portion(file, first, map)?;
+            self.known_blocks += u64::from(blocks);
+            // To open a file is not for nothing either.
+            self.paid += of_a_block * blocks.max(1);
+            match kind {
+                PortionKind::More => {
+                    map.set_file_progress(file.locator, FileProgress::Blocks(first.get() + blocks));
+                }
+                PortionKind::Last => {
                     map.set_file_progress(file.locator, FileProgress::All);
                     self.queue.pop();
                 }
-                Portion::Other => {
+                PortionKind::Other => {
                     self.others.insert(file.locator);
                     self.queue.pop();
                 }
@@ -154,11 +177,16 @@ impl DataFiles {
 }
 
 /// What was read of a file.
-enum Portion {
-    /// Up to this block.
-    Blocks(u32),
-    /// Up to its end.
-    End,
+struct Portion {
+    blocks: u32,
+    kind: PortionKind,
+}
+
+enum PortionKind {
+    /// There is more behind.
+    More,
+    /// Up to the end.
+    Last,
     /// It is not a table's.
     Other,
 }
@@ -171,15 +199,15 @@ fn read_portion(file: &DataFile, first: BlockNumber, map: &mut GarbageMap) -> io
     let mut pages = vec![0; wanted as usize * page_size];
     let read = read_at(&path, &mut pages, u64::from(begin) * u64::from(PAGE_SIZE))?;
     let visibility_map = VisibilityMap::read(&file.path, first)?;
-    let mut number = first.get();
+    let mut blocks = 0;
     for page in pages[..read].chunks_exact(page_size) {
-        let block = BlockNumber::new(number);
+        let block = BlockNumber::new(first.get() + blocks);
         if map.take_file_page(file.locator, block, page, visibility_map.bits(block)) == FilePage::Other {
-            return Ok(Portion::Other);
+            return Ok(Portion { blocks, kind: PortionKind::Other });
         }
-        number += 1;
+        blocks += 1;
     }
-    Ok(if number - first.get() < wanted { Portion::End } else { Portion::Blocks(number) })
+    Ok(Portion { blocks, kind: if blocks < wanted { PortionKind::Last } else { PortionKind::More } })
 }
 
 /// The page of a visibility map that speaks of the blocks from one on, and the next.

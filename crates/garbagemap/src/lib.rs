@@ -26,7 +26,7 @@ pub mod snapshot;
 mod transaction_log;
 mod transactions;
 
-pub use data_files::DataFiles;
+pub use data_files::{DataFiles, Limits};
 pub use inexact::Inexact;
 pub use kept_map::KeptMap;
 pub use map::{GarbageMap, TransactionStatus};

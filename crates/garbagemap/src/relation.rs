@@ -122,6 +122,11 @@ impl Relation {
         }
     }
 
+    /// How many blocks something is known of.
+    pub(crate) fn known_blocks(&self) -> u64 {
+        self.ranges.values().map(BlockRange::known_blocks).sum()
+    }
+
     pub(crate) fn settle(&mut self, redo: Lsn) {
         self.ranges.values_mut().for_each(|range| range.settle(redo));
     }

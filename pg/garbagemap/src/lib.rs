@@ -54,5 +54,5 @@ fn files() -> garbagemap::DataFiles {
         own_since.set(Some(since));
         since <= position
     };
-    garbagemap::DataFiles::new(".", may_read, settings::baseline_rate)
+    garbagemap::DataFiles::new(".", may_read, settings::limits)
 }

@@ -5,11 +5,11 @@
 //! because it was changed since: then the log holds it as a whole, with `full_page_writes`, and that takes the place of
 //! what was read here.
 
-use pgwal::{BlockNumber, HeapPage, RelFileLocator};
+use pgwal::{BlockNumber, HeapPage, Lsn, RelFileLocator};
 
 use super::GarbageMap;
 use crate::block_range::Block;
-use crate::relation::FileProgress;
+use crate::relation::{FileProgress, Relation};
 
 /// What a page of a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +26,13 @@ impl GarbageMap {
         self.flushed.is_valid() && self.always_full_page_writes && self.everywhere.is_none()
     }
 
+    /// How many blocks it knows something of.
+    pub(crate) fn known_blocks(&self) -> u64 {
+        self.relations.values().map(Relation::known_blocks).sum()
+    }
+
     /// Since when pages of files can be used: what came into being before is in a file.
-    pub(crate) fn flushed(&self) -> pgwal::Lsn {
+    pub(crate) fn flushed(&self) -> Lsn {
         self.flushed
     }
 
