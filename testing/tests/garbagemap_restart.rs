@@ -211,3 +211,26 @@ fn a_standby_goes_on_and_so_does_the_server_that_it_becomes() -> Result<()> {
     assert!(!cluster.log()?.contains("begins anew"), "{}", cluster.log()?);
     Ok(())
 }
+
+#[test]
+fn a_slot_that_another_holds_is_waited_for_without_harm() -> Result<()> {
+    let mut cluster = prepare()?;
+    cluster.stop(Mode::Fast)?;
+    // Somebody else's, of another kind.
+    cluster.configure([("wal_level", "logical"), ("walker.slot_name", "taken")])?;
+    cluster.configure([("shared_preload_libraries", "")])?;
+    cluster.start()?;
+    cluster.psql(DATABASE, "SELECT pg_create_logical_replication_slot('taken', 'pgoutput')")?;
+    cluster.configure([("shared_preload_libraries", "walker")])?;
+    let mark = cluster.log_mark()?;
+    cluster.restart(Mode::Fast)?;
+    cluster.wait_for_log_since(mark, "replication slot \"taken\" cannot be used: it is a logical slot", TIMEOUT)?;
+    change(&cluster, 1)?;
+    assert_garbage_equal(&cluster)?;
+    // Once it is free, the worker makes its own.
+    cluster.psql(DATABASE, "SELECT pg_drop_replication_slot('taken')")?;
+    let slot = "SELECT 1 FROM pg_replication_slots WHERE slot_name = 'taken' AND slot_type = 'physical' AND active";
+    let made = poll(TIMEOUT, || Ok((cluster.psql(DATABASE, slot)?.trim() == "1").then_some(())))?;
+    assert!(made.is_some(), "{}", cluster.log()?);
+    assert_garbage_equal(&cluster)
+}

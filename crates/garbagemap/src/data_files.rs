@@ -47,13 +47,16 @@ pub struct Limits {
 /// The files of a data directory.
 pub struct DataFiles {
     directory: PathBuf,
+    /// Name of this version's directory in each tablespace (`TABLESPACE_VERSION_DIRECTORY`): others may be there after
+    /// pg_upgrade, with relations of the same numbers.
+    version_directory: String,
     may_read: MayRead,
     limits: CurrentLimits,
     /// What is to be read, the next one last.
     queue: Vec<DataFile>,
     /// For this position of the map's the files were listed last.
     listed: Lsn,
-    /// Those that are no tables.
+    /// Those that are no tables, or cannot be read.
     others: HashSet<RelFileLocator>,
     /// About how many blocks the map knows.
     known_blocks: u64,
@@ -78,15 +81,17 @@ struct DataFile {
 }
 
 impl DataFiles {
-    /// Of the data directory `directory`. `may_read` tells whether the map may read files when it is at a position: not on
+    /// Of the data directory `directory`, of this major version and catalog version. `may_read` tells whether the map may read files when it is at a position: not on
     /// a standby, whose files are behind. `limits` is asked each time.
     pub fn new(
         directory: impl Into<PathBuf>,
+        (major, catalog_version): (u32, u32),
         may_read: impl Fn(Lsn) -> bool + 'static,
         limits: impl Fn() -> Limits + 'static,
     ) -> Self {
         Self {
             directory: directory.into(),
+            version_directory: format!("PG_{major}_{catalog_version}"),
             may_read: Box::new(may_read),
             limits: Box::new(limits),
             queue: Vec::new(),
@@ -106,7 +111,7 @@ impl DataFiles {
     /// Reads as much as is due by now. Returns whether more is to be read.
     ///
     /// # Errors
-    /// If a file or directory cannot be read, but for files that were removed meanwhile.
+    /// If a file or directory cannot be read, but for files that were removed meanwhile. That file is left out from then on.
     pub(crate) fn read_some(&mut self, map: &mut GarbageMap) -> io::Result<bool> {
         let Limits { megabytes_per_second: rate, max_memory } = (self.limits)();
         let now = Instant::now();
@@ -134,7 +139,14 @@ impl DataFiles {
                 self.queue.pop();
                 continue;
             };
-            let Portion { blocks, kind } = read_portion(file, first, map)?;
+            let Portion { blocks, kind } = match read_portion(file, first, map) {
+                Ok(portion) => portion,
+                Err(error) => {
+                    self.others.insert(file.locator);
+                    self.queue.pop();
+                    return Err(error);
+                }
+            };
             self.known_blocks += u64::from(blocks);
             // To open a file is not for nothing either.
             self.paid += of_a_block * blocks.max(1);
@@ -143,7 +155,10 @@ impl DataFiles {
                     map.set_file_progress(file.locator, FileProgress::Blocks(first.get() + blocks));
                 }
                 PortionKind::Last => {
-                    map.set_file_progress(file.locator, FileProgress::All);
+                    // Of a file that was removed, or is empty, there is nothing to remember.
+                    if first.get() + blocks > 0 {
+                        map.set_file_progress(file.locator, FileProgress::All);
+                    }
                     self.queue.pop();
                 }
                 PortionKind::Other => {
@@ -161,12 +176,7 @@ impl DataFiles {
         list_database(&self.directory.join("global"), GLOBAL_TABLESPACE, 0, &mut found)?;
         list_tablespace(&self.directory.join("base"), DEFAULT_TABLESPACE, &mut found)?;
         for (tablespace, directory) in numbered(&self.directory.join("pg_tblspc"))? {
-            // One directory for each version of the catalog.
-            for version in entries(&directory)? {
-                if version.file_name().is_some_and(|name| name.to_string_lossy().starts_with("PG_")) {
-                    list_tablespace(&version, tablespace, &mut found)?;
-                }
-            }
+            list_tablespace(&directory.join(&self.version_directory), tablespace, &mut found)?;
         }
         found.retain(|file| !self.others.contains(&file.locator) && map.file_progress(file.locator).is_some());
         // Whoever asks wants to know of large tables, but those take longest: the catalogs come first as they are.

@@ -54,8 +54,9 @@ pub struct GarbageMap {
     /// Beginning of the first record that it was told.
     first: Option<Lsn>,
     full_page_writes: bool,
-    /// Whether it was never off since the first record.
-    always_full_page_writes: bool,
+    /// Pages that were changed before may have been changed without a word of the whole page; the last position of all
+    /// while `full_page_writes` is off.
+    incomplete_before: Lsn,
     /// Where the last checkpoint began that began in the part of the log that was read: all pages that were changed
     /// before are in their files.
     flushed: Lsn,
@@ -94,7 +95,7 @@ impl GarbageMap {
             position: Lsn::INVALID,
             first: None,
             full_page_writes: true,
-            always_full_page_writes: true,
+            incomplete_before: Lsn::INVALID,
             flushed: Lsn::INVALID,
             full_page_writes_changed: Lsn::INVALID,
             running_told: Lsn::INVALID,

@@ -176,6 +176,11 @@ impl Transactions {
     /// No page holds transactions before `oldest` any more, but frozen ones.
     pub(crate) fn forget_before(&mut self, oldest: TransactionId) {
         self.ended.forget_before(oldest);
+        // The numbers come again after a while, and then mean others.
+        if self.horizon.is_some_and(|horizon| horizon.precedes(oldest)) {
+            self.horizon = Some(oldest);
+        }
+        self.started = self.started.filter(|started| !started.precedes(oldest));
     }
 }
 
@@ -215,6 +220,17 @@ mod tests {
         assert_eq!(transactions.status(xid(820)), None);
         assert_eq!(transactions.status(xid(750)), None);
         assert_eq!(transactions.status(xid(900)), None);
+    }
+
+    #[test]
+    fn numbers_that_come_again_are_other_transactions() {
+        let mut transactions = Transactions::default();
+        transactions.running(xid(740), xid(800));
+        transactions.restart(xid(900));
+        assert_eq!(transactions.status(xid(850)), Some(TransactionStatus::Aborted));
+        transactions.forget_before(xid(1000));
+        assert_eq!(transactions.status(xid(850)), None);
+        assert!(!transactions.is_open(xid(950)) && transactions.is_open(xid(1000)));
     }
 
     #[test]

@@ -154,7 +154,7 @@ pub trait Plugin {
     /// Returns whether there is more of it, to be called again soon.
     ///
     /// # Errors
-    /// The plugin is disabled then.
+    /// The text goes into the log; the plugin is called again, and must not say the same for ever.
     fn work(&mut self) -> Result<bool, PluginError> {
         Ok(false)
     }

@@ -33,6 +33,8 @@ pub enum FailureKind {
     Resume,
     /// Keep what it has: it goes on with what it kept before.
     Flush,
+    /// What is not urgent.
+    Work,
 }
 
 impl std::fmt::Display for Failure {
@@ -49,6 +51,7 @@ impl std::fmt::Display for Failure {
             FailureKind::Resume => {
                 write!(formatter, "plugin \"{plugin}\" cannot use the state that it kept, and begins anew: {cause}")
             }
+            FailureKind::Work => write!(formatter, "plugin \"{plugin}\": {cause}"),
             FailureKind::Flush => {
                 write!(formatter, "plugin \"{plugin}\" could not keep its state of {last_good}: {cause}")
             }
@@ -144,7 +147,7 @@ impl<S: Source> Walk<S> {
         let position = self.position;
         let mut more = false;
         for slot in self.slots.iter_mut().filter(|slot| slot.from <= position) {
-            slot.call(Lsn::INVALID, &mut self.on_failure, |plugin| plugin.work().map(|left| more |= left));
+            more |= slot.work(&mut self.on_failure);
         }
         more
     }
@@ -284,6 +287,16 @@ impl Slot {
             Ok(()) => self.flushed = position.lsn,
             Err(cause) => on_failure(&self.failure(FailureKind::Flush, lsn, cause)),
         }
+    }
+
+    fn work(&mut self, on_failure: &mut dyn FnMut(&Failure)) -> bool {
+        if !self.running {
+            return false;
+        }
+        guarded(|| self.plugin.work()).unwrap_or_else(|cause| {
+            on_failure(&self.failure(FailureKind::Work, Lsn::INVALID, cause));
+            true
+        })
     }
 
     fn failure(&self, kind: FailureKind, lsn: Lsn, cause: PluginError) -> Failure {

@@ -54,5 +54,8 @@ fn files() -> garbagemap::DataFiles {
         own_since.set(Some(since));
         since <= position
     };
-    garbagemap::DataFiles::new(".", may_read, settings::limits)
+    // A file of another length would be read wrongly.
+    const { assert!(pg_sys::RELSEG_SIZE == 131_072 && pg_sys::BLCKSZ == 8192, "only PostgreSQL's default sizes") };
+    let version = (pg_sys::PG_VERSION_NUM / 10_000, pg_sys::CATALOG_VERSION_NO);
+    garbagemap::DataFiles::new(".", version, may_read, settings::limits)
 }

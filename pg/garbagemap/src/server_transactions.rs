@@ -5,7 +5,7 @@
 use garbagemap::{Known, TransactionLog, TransactionStatus};
 use pgrx::pg_sys;
 use pgwal::{MultiXactId, TransactionId};
-use pgxlog::{catch_error, recover, server_log};
+use pgxlog::{catch_error, recover};
 
 /// From this status on a member of a set updates or deletes (`MultiXactStatusNoKeyUpdate`).
 const FIRST_UPDATER: pg_sys::MultiXactStatus::Type = pg_sys::MultiXactStatus::MultiXactStatusNoKeyUpdate;
@@ -26,9 +26,10 @@ impl TransactionLog for ServerTransactions {
             match text?.as_str() {
                 "in progress" => Some(Known::Open),
                 "aborted" => Some(Known::Ended(TransactionStatus::Aborted)),
-                // A commit that is not flushed may be lost yet.
-                "committed" if !commit_is_durable(xid) => Some(Known::Open),
-                "committed" => Some(Known::Ended(TransactionStatus::Committed)),
+                "committed" => {
+                    make_durable(xid);
+                    Some(Known::Ended(TransactionStatus::Committed))
+                }
                 _ => None,
             }
         })
@@ -37,31 +38,44 @@ impl TransactionLog for ServerTransactions {
     fn updater(&self, id: MultiXactId) -> Option<Option<TransactionId>> {
         caught(|| {
             let mut members: *mut pg_sys::MultiXactMember = std::ptr::null_mut();
-            // SAFETY: gives an array of so many members in the current memory context, or -1. What it notes of the oldest
-            // set that is looked at would else stay until the end of a transaction, and there is none here.
-            let members = unsafe {
+            // SAFETY: gives an array of so many members in the transaction's memory, or -1. The transaction ends what the
+            // function notes and keeps: the oldest set that is looked at, which vacuum heeds, and a cache.
+            unsafe {
+                pg_sys::StartTransactionCommand();
                 let id = pg_sys::MultiXactId::from(id.get());
                 let count = pg_sys::GetMultiXactIdMembers(id, &mut members, false, false);
-                pg_sys::AtEOXact_MultiXact();
-                let count = usize::try_from(count).ok().filter(|count| *count > 0 && !members.is_null())?;
-                std::slice::from_raw_parts(members, count)
-            };
-            let updater = members.iter().find(|member| member.status >= FIRST_UPDATER);
-            Some(updater.map(|member| pgxlog::transaction_id(member.xid)))
+                let updater =
+                    usize::try_from(count).ok().filter(|count| *count > 0 && !members.is_null()).map(|count| {
+                        let members = std::slice::from_raw_parts(members, count);
+                        let updater = members.iter().find(|member| member.status >= FIRST_UPDATER);
+                        updater.map(|member| pgxlog::transaction_id(member.xid))
+                    });
+                pg_sys::CommitTransactionCommand();
+                updater
+            }
         })
     }
 }
 
-/// With an ERROR nothing is known.
+/// With an ERROR nothing is known. The memory context stays the same.
 fn caught<T>(call: impl FnOnce() -> Option<T>) -> Option<T> {
-    catch_error(call).inspect_err(|_| recover()).ok().flatten()
+    // SAFETY: the context is that of a callback, which outlives this.
+    unsafe {
+        let context = pg_sys::CurrentMemoryContext;
+        let known = catch_error(call).inspect_err(|_| recover()).ok().flatten();
+        pg_sys::MemoryContextSwitchTo(context);
+        known
+    }
 }
 
-/// Whether no crash can take the commit back any more.
-fn commit_is_durable(xid: TransactionId) -> bool {
-    // SAFETY: locks what it reads.
-    let commit = unsafe { pg_sys::TransactionIdGetCommitLSN(pg_sys::TransactionId::from(xid.get())) };
-    commit <= server_log::durable().0.get()
+/// Has the commit flushed, so that no crash can take back what was learned of it. On a standby it was replayed.
+fn make_durable(xid: TransactionId) {
+    // SAFETY: both lock what they need; nothing is flushed that is already.
+    unsafe {
+        if !pg_sys::RecoveryInProgress() {
+            pg_sys::XLogFlush(pg_sys::TransactionIdGetCommitLSN(pg_sys::TransactionId::from(xid.get())));
+        }
+    }
 }
 
 /// With its epoch: the newest such transaction that is not in the future.

@@ -19,46 +19,57 @@ pub struct ReplicationSlot {
 }
 
 impl ReplicationSlot {
-    /// Takes the slot `name`, which may be left over from before, or makes it: then it holds WAL from where the last
-    /// checkpoint began. One that was invalidated is made anew.
+    /// The slot of this name, which is taken by [`ReplicationSlot::hold`].
+    #[must_use]
+    pub fn new(name: CString) -> Self {
+        Self { name, advanced: Lsn::INVALID }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.name.to_string_lossy().into_owned()
+    }
+
+    /// Takes the slot, which may be left over from before, or makes it: then it holds WAL from where the last checkpoint
+    /// began. One that was invalidated is made anew.
     ///
     /// # Errors
-    /// Why there can be none: `wal_level` or `max_replication_slots` too low, all slots in use, the name not valid, or a
-    /// logical slot of that name.
-    pub fn open(name: CString) -> Result<Self, String> {
-        // SAFETY: settings that only change when the server starts.
-        let (level, slots) = unsafe { (pg_sys::wal_level, pg_sys::max_replication_slots) };
+    /// Why it cannot be had now: `wal_level` or `max_replication_slots` too low, all slots in use, the name not valid,
+    /// another process holds it, or it is a logical slot.
+    pub fn hold(&mut self) -> Result<(), String> {
+        // SAFETY: settings that only change when the server starts, and a variable of this process.
+        let (level, slots, held) =
+            unsafe { (pg_sys::wal_level, pg_sys::max_replication_slots, !pg_sys::MyReplicationSlot.is_null()) };
+        if held {
+            return Ok(());
+        }
         if level < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 {
             return Err("\"wal_level\" is minimal".to_owned());
         }
         if slots == 0 {
             return Err("\"max_replication_slots\" is zero".to_owned());
         }
-        let slot = Self { name, advanced: Lsn::INVALID };
-        guarded(|| slot.acquire_or_create())??;
-        Ok(slot)
+        self.advanced = Lsn::INVALID;
+        guarded(|| self.acquire_or_create())?
     }
 
     /// WAL before `lsn` is not needed any more. What was told last is known to the server at once, and outlives a crash
-    /// from the next checkpoint on.
+    /// from the next checkpoint on. Takes the slot again if it was released by an ERROR.
     ///
     /// # Errors
-    /// If the slot was dropped or invalidated.
+    /// As [`ReplicationSlot::hold`].
     pub fn advance(&mut self, lsn: Lsn) -> Result<(), String> {
-        // SAFETY: a variable of this process.
-        let released = unsafe { pg_sys::MyReplicationSlot.is_null() };
-        if lsn <= self.advanced && !released {
+        self.hold()?;
+        if lsn <= self.advanced {
             return Ok(());
         }
         guarded(|| {
             // SAFETY: the slot is this process's own while it is acquired; others look at it under its spinlock.
             unsafe {
-                if released {
-                    // By an ERROR of a plugin.
-                    self.acquire();
-                }
                 let slot = &raw mut *pg_sys::MyReplicationSlot;
                 pg_sys::SpinLockAcquire(&raw mut (*slot).mutex);
+                // Zero: it was invalidated, which ends the process that holds it.
                 let valid = (*slot).data.restart_lsn != 0;
                 if valid && (*slot).data.restart_lsn < lsn.get() {
                     (*slot).data.restart_lsn = lsn.get();
@@ -66,9 +77,8 @@ impl ReplicationSlot {
                 pg_sys::SpinLockRelease(&raw mut (*slot).mutex);
                 pg_sys::ReplicationSlotMarkDirty();
                 pg_sys::ReplicationSlotsComputeRequiredLSN();
-                if valid { Ok(()) } else { Err("it was invalidated".to_owned()) }
             }
-        })??;
+        })?;
         self.advanced = lsn;
         Ok(())
     }
@@ -84,7 +94,11 @@ impl ReplicationSlot {
                     pg_sys::ReplicationSlotRelease();
                     return Err("it is a logical slot".to_owned());
                 }
-                if (*data).restart_lsn != 0 {
+                #[cfg(feature = "pg15")]
+                let invalidated = false;
+                #[cfg(not(feature = "pg15"))]
+                let invalidated = (*data).invalidated != pg_sys::ReplicationSlotInvalidationCause::RS_INVAL_NONE;
+                if (*data).restart_lsn != 0 && !invalidated {
                     return Ok(());
                 }
                 pg_sys::ReplicationSlotRelease();
@@ -102,7 +116,7 @@ impl ReplicationSlot {
         Ok(())
     }
 
-    /// Waits if another process holds it: the worker before this one, about to end.
+    /// Does not wait for another process that holds it: who waits cannot be told to stop.
     ///
     /// # Safety
     /// To be called where an ERROR is caught.
@@ -110,10 +124,10 @@ impl ReplicationSlot {
         // SAFETY: the name is a C string; there is an ERROR if there is no such slot.
         unsafe {
             #[cfg(not(feature = "pg18"))]
-            pg_sys::ReplicationSlotAcquire(self.name.as_ptr(), false);
+            pg_sys::ReplicationSlotAcquire(self.name.as_ptr(), true);
             // What is invalid is seen by whoever looks.
             #[cfg(feature = "pg18")]
-            pg_sys::ReplicationSlotAcquire(self.name.as_ptr(), false, false);
+            pg_sys::ReplicationSlotAcquire(self.name.as_ptr(), true, false);
         }
     }
 }

@@ -158,8 +158,9 @@ impl Source for XLogReader {
     }
 
     fn log_position(&self, lsn: Lsn) -> Option<LogPosition> {
-        // SAFETY: the reader is valid. The page that it read last is that on which the record ended.
-        let timeline = TimelineId::new(unsafe { (*self.state).latestPageTLI });
+        // SAFETY: the reader is valid. It is the timeline of the file that was read last; a page's header may tell an
+        // older one, behind the point where a timeline began on it.
+        let timeline = TimelineId::new(unsafe { (*self.state).seg.ws_tli });
         Some(LogPosition { system_identifier: server_log::system_identifier(), timeline, lsn })
     }
 }

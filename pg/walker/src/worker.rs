@@ -3,10 +3,11 @@
 //! Sources: `src/backend/postmaster/bgworker.c`, `src/backend/postmaster/walsummarizer.c`.
 
 use std::ffi::{c_char, c_int};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgrx::pg_guard;
 use pgrx::pg_sys;
+use pgwal::Lsn;
 use pgxlog::{ReplicationSlot, XLogReader, server_log, sleep_on_latch};
 use walker_core::{LogPosition, Plugin, SourceError, Walk, parse_plugin_names};
 
@@ -29,6 +30,8 @@ unsafe extern "C-unwind" {
 const RESTART_SECONDS: c_int = 5;
 /// So often it is tried to read WAL that cannot be read, before it is given up.
 const ATTEMPTS: u32 = 5;
+/// How long it waits to try again to have its replication slot.
+const SLOT_PAUSE: Duration = Duration::from_secs(10);
 /// How long the worker waits between two such attempts, and on a standby for WAL to be replayed.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Records that are told before the worker looks whether something else wants it.
@@ -79,7 +82,8 @@ pub extern "C-unwind" fn walker_main(_argument: pg_sys::Datum) {
     }
     mailbox::open();
 
-    let slot = open_slot();
+    let mut retention = Retention::new();
+    retention.release(None);
     let (now, _) = server_log::durable();
     let reader = XLogReader::new(now);
     let plugins = load_plugins(&reader);
@@ -91,7 +95,7 @@ pub extern "C-unwind" fn walker_main(_argument: pg_sys::Datum) {
     let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     pgrx::log!("walker: walking over WAL from {start}, plugins: {names}");
 
-    run(&mut walk, slot);
+    run(&mut walk, retention);
 
     let stopped = walk.position();
     walk.shutdown();
@@ -101,15 +105,38 @@ pub extern "C-unwind" fn walker_main(_argument: pg_sys::Datum) {
     unsafe { pg_sys::proc_exit(1) }
 }
 
-/// The slot, or a WARNING why there is none.
-fn open_slot() -> Option<ReplicationSlot> {
-    let name = settings::slot_name()?;
-    let shown = name.to_string_lossy().into_owned();
-    match ReplicationSlot::open(name) {
-        Ok(slot) => Some(slot),
-        Err(error) => {
-            pgrx::warning!("walker: WAL is not held back, since replication slot \"{shown}\" cannot be used: {error}");
-            None
+/// Holds WAL back for the plugins.
+struct Retention {
+    slot: Option<ReplicationSlot>,
+    /// When it was tried in vain to have the slot.
+    failed: Option<Instant>,
+}
+
+impl Retention {
+    fn new() -> Self {
+        Self { slot: settings::slot_name().map(ReplicationSlot::new), failed: None }
+    }
+
+    /// WAL before `lsn` is not needed any more; with `None` the slot is only taken. If it cannot be had, a WARNING says
+    /// why, and it is tried again every now and then.
+    fn release(&mut self, lsn: Option<Lsn>) {
+        let Some(slot) = &mut self.slot else { return };
+        if self.failed.is_some_and(|failed| failed.elapsed() < SLOT_PAUSE) {
+            return;
+        }
+        let outcome = match lsn {
+            Some(lsn) => slot.advance(lsn),
+            None => slot.hold(),
+        };
+        match outcome {
+            Ok(()) => self.failed = None,
+            Err(error) => {
+                if self.failed.is_none() {
+                    let name = slot.name();
+                    pgrx::warning!("walker: WAL is not held back: replication slot \"{name}\" cannot be used: {error}");
+                }
+                self.failed = Some(Instant::now());
+            }
         }
     }
 }
@@ -117,6 +144,9 @@ fn open_slot() -> Option<ReplicationSlot> {
 /// Whether this server's log holds what a plugin goes on from. A standby that has just started may not have replayed it
 /// again yet: then this waits.
 fn holds(position: &LogPosition) -> bool {
+    if position.system_identifier != server_log::system_identifier() {
+        return false;
+    }
     // SAFETY: looks at the server's state.
     while position.lsn > server_log::durable().0 && unsafe { pg_sys::RecoveryInProgress() } {
         pgrx::check_for_interrupts!();
@@ -153,7 +183,7 @@ fn load_plugins(reader: &XLogReader) -> Vec<Box<dyn Plugin>> {
 }
 
 /// Walks until the server or somebody else tells the worker to stop.
-fn run(walk: &mut Walk<XLogReader>, mut slot: Option<ReplicationSlot>) {
+fn run(walk: &mut Walk<XLogReader>, mut retention: Retention) {
     let mut sleep = SHORTEST_SLEEP;
     let mut failures = 0;
     // SAFETY: a flag that the signal handler sets.
@@ -179,7 +209,7 @@ fn run(walk: &mut Walk<XLogReader>, mut slot: Option<ReplicationSlot>) {
             }
             0
         });
-        release_wal(walk, &mut slot);
+        retention.release(Some(walk.flushed()));
         if told == BATCH {
             // There is more: a question waits for the end of it, so that its answer is not out of date.
             mailbox::answer_if_late(walk);
@@ -200,18 +230,12 @@ fn run(walk: &mut Walk<XLogReader>, mut slot: Option<ReplicationSlot>) {
 
 /// What comes next cannot be read: goes on behind it, and plugins begin anew.
 fn skip(walk: &mut Walk<XLogReader>, error: &SourceError) {
-    let next = server_log::last_redo();
+    // Not back to where the same would be met again.
+    let (redo, (end, _)) = (server_log::last_redo(), server_log::durable());
+    let next = if redo > walk.position() { redo } else { end };
     pgrx::warning!("walker: could not read WAL: {error}; goes on at {next}, where all plugins begin anew");
     walk.source().seek(next);
     walk.gap(next);
-}
-
-/// Tells the slot what is not needed any more.
-fn release_wal(walk: &Walk<XLogReader>, slot: &mut Option<ReplicationSlot>) {
-    if let Some(Err(error)) = slot.as_mut().map(|slot| slot.advance(walk.flushed())) {
-        pgrx::warning!("walker: WAL is not held back any more, since the replication slot cannot be used: {error}");
-        *slot = None;
-    }
 }
 
 /// Tells the plugins up to [`BATCH`] records. Returns how many there were.

@@ -23,7 +23,7 @@ pub(crate) enum FilePage {
 impl GarbageMap {
     /// Whether pages may be taken from files.
     pub(crate) fn can_use_files(&self) -> bool {
-        self.flushed.is_valid() && self.always_full_page_writes && self.everywhere.is_none()
+        self.flushed.is_valid() && self.flushed >= self.incomplete_before && self.everywhere.is_none()
     }
 
     /// How many blocks it knows something of.

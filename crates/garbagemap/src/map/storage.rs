@@ -15,9 +15,9 @@ impl GarbageMap {
                 self.relations.insert(relation, Relation::created());
             }
             Smgr::Truncate(truncate) => {
-                if let Some(relation) = self.relations.get_mut(&truncate.relation) {
-                    relation.truncate(truncate.block, truncate.heap(), truncate.visibility_map());
-                }
+                // Also of one that nothing is known of: its file must not be read any further.
+                let relation = self.relation(truncate.relation);
+                relation.truncate(truncate.block, truncate.heap(), truncate.visibility_map());
             }
             Smgr::Create { .. } | Smgr::Unknown => {}
         }

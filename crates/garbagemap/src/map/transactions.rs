@@ -48,7 +48,9 @@ impl GarbageMap {
             for xid in self.transactions.running(running.oldest_running_xid, running.next_xid) {
                 match self.server.as_ref().and_then(|server| server.status(xid)) {
                     Some(Known::Ended(status)) => self.end_transaction(xid, status == TransactionStatus::Committed),
-                    _ => self.give_up_transaction(xid),
+                    // Its end is still to come.
+                    Some(Known::Open) => {}
+                    None => self.give_up_transaction(xid),
                 }
             }
         }
@@ -87,7 +89,7 @@ impl GarbageMap {
             Xlog::EndOfRecovery(_) => self.end_of_recovery(),
             Xlog::FullPageWrites(on) => {
                 self.full_page_writes = on;
-                self.always_full_page_writes &= on;
+                self.incomplete_before = if on { record.end } else { Lsn::MAX };
                 self.full_page_writes_changed = record.lsn;
             }
             Xlog::ParameterChange(change) => self.set_wal_level_minimal(change.wal_level == 0),
@@ -106,7 +108,9 @@ impl GarbageMap {
         }
         self.transactions.forget_before(checkpoint.oldest_xid);
         self.multixacts.forget_before(checkpoint.oldest_multi);
-        self.always_full_page_writes &= self.full_page_writes;
+        if !self.full_page_writes {
+            self.incomplete_before = Lsn::MAX;
+        }
         if self.first.is_some_and(|first| first <= checkpoint.redo) {
             self.flushed = checkpoint.redo;
         }
