@@ -1,12 +1,15 @@
 //! The garbage map over restarts: what it kept is what it goes on with, or it begins anew and says so.
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pgwal::Lsn;
-use walker_testing::{Cluster, Installation, Mode, Signal, assert_garbage_equal, poll};
+use walker_testing::{Cluster, Installation, Mode, Signal, assert_garbage_equal, poll, temporary_directory};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DATABASE: &str = "postgres";
@@ -233,4 +236,62 @@ fn a_slot_that_another_holds_is_waited_for_without_harm() -> Result<()> {
     let made = poll(TIMEOUT, || Ok((cluster.psql(DATABASE, slot)?.trim() == "1").then_some(())))?;
     assert!(made.is_some(), "{}", cluster.log()?);
     assert_garbage_equal(&cluster)
+}
+
+/// How often servers are killed; more by the variable, for long runs.
+fn kills() -> u32 {
+    env::var("WALKER_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4)
+}
+
+/// Changes of random rows: some are rolled back, in whole or in part, and now and then there is a checkpoint or a vacuum.
+const RANDOM_CHANGES: &str = "
+\\set aid random(1, 20000)
+\\set kind random(1, 200)
+\\if :kind < 40
+BEGIN; UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid; ROLLBACK;
+\\elif :kind < 80
+BEGIN; SAVEPOINT a; DELETE FROM pgbench_accounts WHERE aid = :aid; ROLLBACK TO a;
+UPDATE pgbench_accounts SET filler = 'x' WHERE aid = :aid; END;
+\\elif :kind < 120
+DELETE FROM pgbench_accounts WHERE aid = :aid;
+INSERT INTO pgbench_accounts VALUES (:aid, 1, 0, 'y') ON CONFLICT DO NOTHING;
+\\elif :kind = 198
+VACUUM pgbench_accounts;
+\\elif :kind = 199
+CHECKPOINT;
+\\else
+UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;
+\\endif
+";
+
+#[test]
+fn killed_under_load_at_any_moment_it_counts_everything_once() -> Result<()> {
+    let mut cluster = prepare()?;
+    cluster.pgbench(["--initialize", "--scale=1", "--quiet"])?;
+    let directory = temporary_directory()?;
+    let script = directory.path().join("changes.sql");
+    fs::write(&script, RANDOM_CHANGES)?;
+    for round in 0..kills() {
+        let mut pgbench = cluster.program("pgbench")?;
+        pgbench
+            .args(["--no-vacuum", "--client=3", "--time=60", &format!("--random-seed={round}"), "--file"])
+            .arg(&script);
+        pgbench.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut load = pgbench.spawn()?;
+        thread::sleep(Duration::from_millis(u64::from(50 + round * 277 % 900)));
+        let mark = cluster.log_mark()?;
+        if round % 2 == 0 {
+            cluster.crash()?;
+            cluster.start()?;
+        } else {
+            cluster.kill_background_worker("walker", Signal::KILL)?;
+        }
+        load.kill()?;
+        load.wait()?;
+        cluster.wait_for_log_since(mark, "walker: walking over WAL", TIMEOUT)?;
+        cluster.wait_until_accepting(TIMEOUT)?;
+        assert_garbage_equal(&cluster).with_context(|| format!("round {round}"))?;
+    }
+    assert!(!cluster.log()?.contains("begins anew"), "{}", cluster.log()?);
+    Ok(())
 }
