@@ -2,8 +2,28 @@
 
 use anyhow::Result;
 
+use crate::builder::ClusterBuilder;
 use crate::cluster::Cluster;
+use crate::installation::Installation;
 use crate::session::Session;
+
+/// A server whose worker keeps the garbage map.
+///
+/// # Errors
+/// If there is no PostgreSQL to test with.
+pub fn garbagemap_cluster() -> Result<ClusterBuilder> {
+    Ok(Cluster::builder(&Installation::for_tests()?)
+        .setting("shared_preload_libraries", "walker")
+        .setting("walker.plugins", "garbagemap")
+        .setting("autovacuum", "off")
+        .setting("max_prepared_transactions", "10")
+        // A test that waits for itself is to fail.
+        .setting("lock_timeout", "30s"))
+}
+
+/// Makes the extensions that ask the map, and those that it is compared with.
+pub const CREATE_GARBAGE_EXTENSIONS: &str = "CREATE EXTENSION garbagemap; CREATE EXTENSION pgstattuple;
+     CREATE EXTENSION pageinspect; CREATE EXTENSION pg_visibility;";
 
 /// Tables of the database that were created by a test, and their TOAST tables.
 const TABLES: &str = "SELECT oid::regclass FROM pg_class c WHERE relkind IN ('r', 'm', 't') AND relpersistence = 'p'

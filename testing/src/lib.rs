@@ -46,7 +46,7 @@ pub use builder::ClusterBuilder;
 pub use cache::{REGRESSION_TESTS_MAJOR, cache_directory, cached_postgresql, regression_tests};
 pub use cluster::{Cluster, Mode, SUPERUSER};
 pub use directory::temporary_directory;
-pub use garbage_oracle::assert_garbage_equal;
+pub use garbage_oracle::{CREATE_GARBAGE_EXTENSIONS, assert_garbage_equal, garbagemap_cluster};
 pub use installation::{
     COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, NotFound, PG_CONFIG_VARIABLE, Version, walker,
     walker_command,

@@ -4,30 +4,21 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use walker_testing::{Cluster, ClusterBuilder, Installation, Mode, assert_garbage_equal};
+use walker_testing::{
+    CREATE_GARBAGE_EXTENSIONS, Cluster, ClusterBuilder, Installation, Mode, assert_garbage_equal, garbagemap_cluster,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn builder() -> Result<ClusterBuilder> {
-    Ok(Cluster::builder(&Installation::for_tests()?)
-        .setting("shared_preload_libraries", "walker")
-        .setting("walker.plugins", "garbagemap")
-        .setting("autovacuum", "off")
-        .setting("max_prepared_transactions", "10")
-        // A test that waits for itself is to fail.
-        .setting("lock_timeout", "30s")
-        // After a checkpoint the next change of each page is an image: let there be some.
-        .setting("checkpoint_timeout", "30s"))
+    // After a checkpoint the next change of each page is an image: let there be some.
+    Ok(garbagemap_cluster()?.setting("checkpoint_timeout", "30s"))
 }
 
 fn prepare(builder: ClusterBuilder) -> Result<Cluster> {
     let cluster = builder.start()?;
     cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
-    cluster.psql(
-        "postgres",
-        "CREATE EXTENSION garbagemap; CREATE EXTENSION pgstattuple; CREATE EXTENSION pageinspect;
-         CREATE EXTENSION pg_visibility;",
-    )?;
+    cluster.psql("postgres", CREATE_GARBAGE_EXTENSIONS)?;
     Ok(cluster)
 }
 

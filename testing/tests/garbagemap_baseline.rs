@@ -5,26 +5,18 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use walker_testing::{Cluster, Installation, Mode, assert_garbage_equal, poll};
+use walker_testing::{CREATE_GARBAGE_EXTENSIONS, Cluster, Mode, assert_garbage_equal, garbagemap_cluster, poll};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 const DATABASE: &str = "postgres";
 
 /// A server with tables that the worker has not seen being filled. The worker reads so many megabytes in a second.
 fn prepare(rate: u32) -> Result<Cluster> {
-    let mut cluster = Cluster::builder(&Installation::for_tests()?)
-        .setting("shared_preload_libraries", "walker")
-        .setting("walker.plugins", "garbagemap")
-        .setting("garbagemap.baseline_rate", &rate.to_string())
-        .setting("autovacuum", "off")
-        .setting("max_prepared_transactions", "10")
-        .setting("lock_timeout", "30s")
-        .start()?;
+    let mut cluster = garbagemap_cluster()?.setting("garbagemap.baseline_rate", &rate.to_string()).start()?;
+    cluster.psql(DATABASE, CREATE_GARBAGE_EXTENSIONS)?;
     cluster.psql(
         DATABASE,
-        "CREATE EXTENSION garbagemap; CREATE EXTENSION pgstattuple; CREATE EXTENSION pageinspect;
-         CREATE EXTENSION pg_visibility;
-         CREATE TABLE old (id int PRIMARY KEY, v int, filler text) WITH (fillfactor = 80);
+        "CREATE TABLE old (id int PRIMARY KEY, v int, filler text) WITH (fillfactor = 80);
          INSERT INTO old SELECT g, 0, repeat('x', 500) FROM generate_series(1, 20000) g;
          CREATE TABLE vacuumed AS SELECT g AS id, repeat('y', 50) AS v FROM generate_series(1, 10000) g;
          DELETE FROM vacuumed WHERE id % 3 = 0; VACUUM vacuumed; DELETE FROM vacuumed WHERE id < 1000;

@@ -9,29 +9,25 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pgwal::Lsn;
-use walker_testing::{Cluster, Installation, Mode, Signal, assert_garbage_equal, poll, temporary_directory};
+use walker_testing::{
+    CREATE_GARBAGE_EXTENSIONS, Cluster, Mode, Signal, assert_garbage_equal, garbagemap_cluster, poll,
+    temporary_directory,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DATABASE: &str = "postgres";
 
 fn prepare() -> Result<Cluster> {
-    let cluster = Cluster::builder(&Installation::for_tests()?)
-        .setting("shared_preload_libraries", "walker")
-        .setting("walker.plugins", "garbagemap")
-        .setting("autovacuum", "off")
-        .setting("max_prepared_transactions", "10")
-        // A test that waits for itself is to fail.
-        .setting("lock_timeout", "30s")
+    let cluster = garbagemap_cluster()?
         // What is not held back by the slot is gone soon.
         .setting("min_wal_size", "32MB")
         .setting("max_wal_size", "64MB")
         .start()?;
     cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
+    cluster.psql(DATABASE, CREATE_GARBAGE_EXTENSIONS)?;
     cluster.psql(
         DATABASE,
-        "CREATE EXTENSION garbagemap; CREATE EXTENSION pgstattuple; CREATE EXTENSION pageinspect;
-         CREATE EXTENSION pg_visibility;
-         CREATE TABLE quiet (id int PRIMARY KEY, v text);
+        "CREATE TABLE quiet (id int PRIMARY KEY, v text);
          INSERT INTO quiet SELECT g, repeat('x', 100) FROM generate_series(1, 3000) g;
          UPDATE quiet SET v = 'y' WHERE id % 3 = 0; DELETE FROM quiet WHERE id % 7 = 0;
          CREATE TABLE busy (id int PRIMARY KEY, v int, filler text) WITH (fillfactor = 80);

@@ -25,6 +25,17 @@ impl Block {
             Self::Lost => None,
         }
     }
+
+    /// Settles the page if it was not changed since `redo` and no transaction is open on it: counts are enough until its
+    /// next image.
+    pub(crate) fn settle(&mut self, redo: Lsn) {
+        if let Self::Tracked(page) = self
+            && page.last_lsn <= redo
+            && page.pending.is_empty()
+        {
+            *self = Self::Counted(page.counts());
+        }
+    }
 }
 
 /// 128 neighbouring blocks: those that were seen, and the bits of the visibility map.
@@ -99,16 +110,10 @@ impl BlockRange {
         }
     }
 
-    /// Settles the pages that were not changed since `redo` and on which no transaction is open: of them, counts are
-    /// enough until their next image.
+    /// Settles the pages for which that is possible.
     pub(crate) fn settle(&mut self, redo: Lsn) {
         for (_, block) in &mut self.blocks {
-            if let Block::Tracked(page) = block
-                && page.last_lsn <= redo
-                && page.pending.is_empty()
-            {
-                *block = Block::Counted(page.counts());
-            }
+            block.settle(redo);
         }
     }
 }

@@ -5,20 +5,22 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pgwal::{BlockNumber, Lsn, Oid, RelFileLocator, VisibilityMapPage};
+use pgwal::{BlockNumber, HeapPage, Lsn, RelFileLocator, VisibilityMapPage};
 
 use crate::map::{FilePage, GarbageMap, PAGE_SIZE};
 use crate::relation::FileProgress;
 
 /// Blocks of a file that is one of several (`RELSEG_SIZE`): PostgreSQL's default.
 const SEGMENT_BLOCKS: u32 = 131_072;
-/// Blocks that are read at once.
+/// Blocks of which a page of the visibility map tells.
+const VISIBILITY_MAP_BLOCKS: u32 = (PAGE_SIZE as u32 - HeapPage::HEADER_SIZE as u32) * 4;
+/// Blocks that are read at once: they lie in one file, and one page of the visibility map tells of them.
 const PORTION: u32 = 32;
+const _: () = assert!(SEGMENT_BLOCKS.is_multiple_of(PORTION) && VISIBILITY_MAP_BLOCKS.is_multiple_of(PORTION));
 /// About how many bytes the map takes for a block.
 const BLOCK_MEMORY: u64 = 24;
 /// So much time may be made up for at once, if nobody came.
@@ -81,8 +83,8 @@ struct DataFile {
 }
 
 impl DataFiles {
-    /// Of the data directory `directory`, of this major version and catalog version. `may_read` tells whether the map may read files when it is at a position: not on
-    /// a standby, whose files are behind. `limits` is asked each time.
+    /// Of the data directory `directory`, of this major version and catalog version. `may_read` tells whether the map may
+    /// read files when it is at a position: not on a standby, whose files are behind. `limits` is asked each time.
     pub fn new(
         directory: impl Into<PathBuf>,
         (major, catalog_version): (u32, u32),
@@ -111,7 +113,8 @@ impl DataFiles {
     /// Reads as much as is due by now. Returns whether more is to be read.
     ///
     /// # Errors
-    /// If a file or directory cannot be read, but for files that were removed meanwhile. That file is left out from then on.
+    /// If a file or directory cannot be read, but for files that were removed meanwhile. That file is left out from then
+    /// on.
     pub(crate) fn read_some(&mut self, map: &mut GarbageMap) -> io::Result<bool> {
         let Limits { megabytes_per_second: rate, max_memory } = (self.limits)();
         let now = Instant::now();
@@ -201,47 +204,23 @@ enum PortionKind {
     Other,
 }
 
+/// Reads the blocks from `first` on, a multiple of [`PORTION`].
 fn read_portion(file: &DataFile, first: BlockNumber, map: &mut GarbageMap) -> io::Result<Portion> {
     let (segment, begin) = (first.get() / SEGMENT_BLOCKS, first.get() % SEGMENT_BLOCKS);
     let path = if segment == 0 { file.path.clone() } else { with_suffix(&file.path, &format!(".{segment}")) };
-    let page_size = usize::from(PAGE_SIZE);
-    let wanted = PORTION.min(SEGMENT_BLOCKS - begin);
-    let mut pages = vec![0; wanted as usize * page_size];
-    let read = read_at(&path, &mut pages, u64::from(begin) * u64::from(PAGE_SIZE))?;
-    let visibility_map = VisibilityMap::read(&file.path, first)?;
+    let pages = read_blocks(&path, begin, PORTION)?;
+    let visibility_map_number = BlockNumber::new(first.get() / VISIBILITY_MAP_BLOCKS);
+    let visibility_map_page = read_blocks(&with_suffix(&file.path, "_vm"), visibility_map_number.get(), 1)?;
+    let visibility_map = VisibilityMapPage::new(&visibility_map_page, visibility_map_number);
     let mut blocks = 0;
-    for page in pages[..read].chunks_exact(page_size) {
+    for page in pages.chunks_exact(usize::from(PAGE_SIZE)) {
         let block = BlockNumber::new(first.get() + blocks);
         if map.take_file_page(file.locator, block, page, visibility_map.bits(block)) == FilePage::Other {
             return Ok(Portion { blocks, kind: PortionKind::Other });
         }
         blocks += 1;
     }
-    Ok(Portion { blocks, kind: if blocks < wanted { PortionKind::Last } else { PortionKind::More } })
-}
-
-/// The page of a visibility map that speaks of the blocks from one on, and the next.
-struct VisibilityMap(Vec<(BlockNumber, Vec<u8>)>);
-
-impl VisibilityMap {
-    fn read(table: &Path, first: BlockNumber) -> io::Result<Self> {
-        let pages = (0..2u32).map(|next| -> io::Result<_> {
-            let mut page = vec![0; usize::from(PAGE_SIZE)];
-            let covers = VisibilityMapPage::new(&page, BlockNumber::new(0)).blocks().end;
-            let number = u32::try_from(u64::from(first.get()) / covers).unwrap_or(u32::MAX).saturating_add(next);
-            let read = read_at(&with_suffix(table, "_vm"), &mut page, u64::from(number) * u64::from(PAGE_SIZE))?;
-            page.truncate(if read < usize::from(PAGE_SIZE) { 0 } else { read });
-            Ok((BlockNumber::new(number), page))
-        });
-        pages.collect::<io::Result<_>>().map(Self)
-    }
-
-    fn bits(&self, block: BlockNumber) -> u8 {
-        self.0
-            .iter()
-            .map(|(number, page)| VisibilityMapPage::new(page, *number).bits(block))
-            .fold(0, |all, bits| all | bits)
-    }
+    Ok(Portion { blocks, kind: if blocks < PORTION { PortionKind::Last } else { PortionKind::More } })
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -250,22 +229,20 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Reads until the buffer is full or the file ends; nothing of a file that is not there.
-fn read_at(path: &Path, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        opened => opened.map_err(|error| of_path(path, &error))?,
-    };
-    let mut done = 0;
-    while done < buffer.len() {
-        match file.read_at(&mut buffer[done..], offset + done as u64) {
-            Ok(0) => break,
-            Ok(read) => done += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(of_path(path, &error)),
-        }
+/// Reads so many blocks, or as many whole ones as there are; none of a file that is not there.
+fn read_blocks(path: &Path, first: u32, count: u32) -> io::Result<Vec<u8>> {
+    let page_size = u64::from(PAGE_SIZE);
+    let mut blocks = Vec::new();
+    let read = File::open(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(u64::from(first) * page_size))?;
+        file.take(u64::from(count) * page_size).read_to_end(&mut blocks)
+    });
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        read => drop(read.map_err(|error| of_path(path, &error))?),
     }
-    Ok(done)
+    blocks.truncate(blocks.len() - blocks.len() % usize::from(PAGE_SIZE));
+    Ok(blocks)
 }
 
 fn of_path(path: &Path, error: &io::Error) -> io::Error {
@@ -280,29 +257,29 @@ fn list_tablespace(directory: &Path, tablespace: u32, found: &mut Vec<DataFile>)
     Ok(())
 }
 
-/// The relations of a database that are in the log: unlogged ones have a fork to be reset to, names of temporary ones are
-/// not numbers.
+/// The relations of a database that are in the log: unlogged ones have a fork to be reset to, names of temporary ones
+/// are not numbers.
 fn list_database(directory: &Path, tablespace: u32, database: u32, found: &mut Vec<DataFile>) -> io::Result<()> {
     for (number, path) in numbered(directory)? {
         if !with_suffix(&path, "_init").exists() {
-            let [tablespace, database, relation] = [tablespace, database, number].map(Oid::new);
-            found.push(DataFile { locator: RelFileLocator { tablespace, database, relation }, path });
+            found.push(DataFile { locator: RelFileLocator::new(tablespace, database, number), path });
         }
     }
     Ok(())
 }
 
-/// What is in a directory; nothing if it was removed.
-fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+/// The entries of a directory whose names are numbers; none if it was removed.
+fn numbered(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         read => read.map_err(|error| of_path(directory, &error))?,
     };
-    entries.map(|entry| entry.map(|entry| entry.path()).map_err(|error| of_path(directory, &error))).collect()
-}
-
-/// The entries of a directory whose names are numbers.
-fn numbered(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
-    let number = |path: &PathBuf| path.file_name()?.to_str()?.parse().ok();
-    Ok(entries(directory)?.into_iter().filter_map(|path| Some((number(&path)?, path))).collect())
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| of_path(directory, &error))?;
+        if let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            found.push((number, entry.path()));
+        }
+    }
+    Ok(found)
 }

@@ -39,12 +39,6 @@ impl KeptMap {
         self.files = Some(files);
         self
     }
-
-    /// The map.
-    #[must_use]
-    pub fn map(&self) -> &GarbageMap {
-        &self.map
-    }
 }
 
 impl Plugin for KeptMap {

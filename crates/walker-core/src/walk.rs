@@ -70,8 +70,6 @@ pub struct PluginStatus<'a> {
     pub running: bool,
     /// How many records it was told.
     pub records: u64,
-    /// Up to where it has kept its state, if it keeps any: the log before is not needed for it.
-    pub flushed: Lsn,
 }
 
 struct Slot {
@@ -80,6 +78,7 @@ struct Slot {
     /// Records that begin before are not for it.
     from: Lsn,
     position: Lsn,
+    /// Up to where it has kept its state, if it keeps any: the log before is not needed for it.
     flushed: Lsn,
     records: u64,
 }
@@ -223,7 +222,6 @@ impl<S: Source> Walk<S> {
             position: slot.position,
             running: slot.running,
             records: slot.records,
-            flushed: slot.flushed,
         })
     }
 

@@ -5,7 +5,7 @@
 use garbagemap::{Known, TransactionLog, TransactionStatus};
 use pgrx::pg_sys;
 use pgwal::{MultiXactId, TransactionId};
-use pgxlog::{catch_error, recover};
+use pgxlog::catch_and_recover;
 
 /// From this status on a member of a set updates or deletes (`MultiXactStatusNoKeyUpdate`).
 const FIRST_UPDATER: pg_sys::MultiXactStatus::Type = pg_sys::MultiXactStatus::MultiXactStatusNoKeyUpdate;
@@ -62,7 +62,7 @@ fn caught<T>(call: impl FnOnce() -> Option<T>) -> Option<T> {
     // SAFETY: the context is that of a callback, which outlives this.
     unsafe {
         let context = pg_sys::CurrentMemoryContext;
-        let known = catch_error(call).inspect_err(|_| recover()).ok().flatten();
+        let known = catch_and_recover(call).ok().flatten();
         pg_sys::MemoryContextSwitchTo(context);
         known
     }

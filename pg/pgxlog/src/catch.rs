@@ -26,6 +26,14 @@ pub fn catch_error<T>(call: impl FnOnce() -> T) -> Result<T, String> {
         .execute()
 }
 
+/// As [`catch_error`]; after an ERROR or panic, releases what it left behind.
+///
+/// # Errors
+/// As [`catch_error`].
+pub fn catch_and_recover<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch_error(call).inspect_err(|_| recover())
+}
+
 /// Runs `call`; a Rust panic in it becomes its text, an ERROR passes.
 ///
 /// # Errors

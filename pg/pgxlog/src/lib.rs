@@ -22,7 +22,7 @@ pub use callbacks::{
     AnswerCallback, Callbacks, FlushCallback, GapCallback, PlainCallback, Position, RecordCallback, ResumeCallback,
     WorkCallback,
 };
-pub use catch::{catch_error, raise, recover};
+pub use catch::{catch_and_recover, catch_error, raise, recover};
 pub use latch::sleep_on_latch;
 pub use plugin::export_plugin;
 pub use record_view::{SERVER_VERSION, bytes, view};

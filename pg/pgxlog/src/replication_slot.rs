@@ -8,7 +8,7 @@ use std::ffi::CString;
 use pgrx::pg_sys;
 use pgwal::Lsn;
 
-use crate::catch::{catch_error, recover};
+use crate::catch::catch_and_recover;
 
 /// A physical slot that this process holds, so that `pg_replication_slots` shows it as active.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl ReplicationSlot {
             return Err("\"max_replication_slots\" is zero".to_owned());
         }
         self.advanced = Lsn::INVALID;
-        guarded(|| self.acquire_or_create())?
+        catch_and_recover(|| self.acquire_or_create())?
     }
 
     /// WAL before `lsn` is not needed any more. What was told last is known to the server at once, and outlives a crash
@@ -64,7 +64,7 @@ impl ReplicationSlot {
         if lsn <= self.advanced {
             return Ok(());
         }
-        guarded(|| {
+        catch_and_recover(|| {
             // SAFETY: the slot is this process's own while it is acquired; others look at it under its spinlock.
             unsafe {
                 let slot = &raw mut *pg_sys::MyReplicationSlot;
@@ -130,9 +130,4 @@ impl ReplicationSlot {
             pg_sys::ReplicationSlotAcquire(self.name.as_ptr(), true, false);
         }
     }
-}
-
-/// Runs what may raise an ERROR. After one, releases what it left behind.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    catch_error(call).inspect_err(|_| recover())
 }

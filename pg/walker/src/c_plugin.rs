@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use pgrx::pg_sys;
 use pgwal::{Lsn, Record};
-use pgxlog::{Callbacks, Position, catch_error, recover};
+use pgxlog::{Callbacks, Position, catch_and_recover};
 use walker_core::{LogPosition, Plugin, PluginError, Resume};
 
 /// `WALkerPluginInit`.
@@ -30,7 +30,7 @@ impl CPlugin {
         let library = CString::new(name)?;
         let mut callbacks = Box::new(Callbacks::new());
         let target: *mut Callbacks = &mut *callbacks;
-        let found = guarded(|| {
+        let found = catch_and_recover(|| {
             // SAFETY: the names are C strings. If the function exists it is a WALkerPluginInit by its name.
             unsafe {
                 let function = pg_sys::load_external_function(
@@ -69,20 +69,12 @@ impl CPlugin {
         // SAFETY: the context lives as long as the process; what is in it is not used after the reset.
         unsafe {
             let before = pg_sys::MemoryContextSwitchTo(self.context);
-            let result = guarded(call);
+            let result = catch_and_recover(call);
             pg_sys::MemoryContextSwitchTo(before);
             pg_sys::MemoryContextReset(self.context);
-            result
+            Ok(result?)
         }
     }
-}
-
-/// Runs what may raise an ERROR. After one, releases what it left behind.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, PluginError> {
-    catch_error(call).map_err(|text| {
-        recover();
-        text.into()
-    })
 }
 
 impl Plugin for CPlugin {
@@ -92,13 +84,13 @@ impl Plugin for CPlugin {
 
     fn startup(&mut self) -> Result<(), PluginError> {
         let Some(callback) = self.callbacks.startup_cb else { return Ok(()) };
-        guarded(|| {
+        Ok(catch_and_recover(|| {
             // SAFETY: a callback of the type that the header promises; what it allocates may stay.
             unsafe {
                 pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
                 pg_sys::ffi::pg_guard_ffi_boundary(|| callback());
             }
-        })
+        })?)
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), PluginError> {

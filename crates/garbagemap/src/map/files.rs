@@ -8,7 +8,6 @@
 use pgwal::{BlockNumber, HeapPage, Lsn, RelFileLocator};
 
 use super::GarbageMap;
-use crate::block_range::Block;
 use crate::relation::{FileProgress, Relation};
 
 /// What a page of a file is.
@@ -75,12 +74,8 @@ impl GarbageMap {
         let flushed = self.flushed;
         let relation = self.relation(locator);
         relation.set_visibility(number, visibility, 0);
-        if let Some(block) = relation.block(number)
-            && let Block::Tracked(page) = block
-            && page.last_lsn <= flushed
-            && page.pending.is_empty()
-        {
-            *block = Block::Counted(page.counts());
+        if let Some(block) = relation.block(number) {
+            block.settle(flushed);
         }
         FilePage::Heap
     }
