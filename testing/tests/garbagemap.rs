@@ -251,7 +251,7 @@ fn images_for_checking_redo_agree_with_the_map() -> Result<()> {
 fn a_table_from_before_the_walk_says_which_blocks_are_known() -> Result<()> {
     // With checksums, which are the default from 18 on, reading alone writes pages to the WAL.
     let without_checksums = Installation::for_tests()?.version().major >= 18;
-    let builder = builder()?;
+    let builder = builder()?.setting("garbagemap.baseline_rate", "0");
     let builder = if without_checksums { builder.initdb_option("--no-data-checksums") } else { builder };
     let mut cluster = prepare(builder)?;
     cluster.psql("postgres", "CREATE TABLE old AS SELECT generate_series(1, 10000) AS id")?;
@@ -327,6 +327,47 @@ fn with_full_page_writes_off_the_map_stays_exact() -> Result<()> {
     cluster.psql("postgres", "CHECKPOINT")?;
     change_again(&cluster)?;
     assert_garbage_equal(&cluster)
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_said_and_dead_tuples_come_last() -> Result<()> {
+    let cluster = prepare(builder()?.setting("garbagemap.max_memory", "1MB"))?;
+    // More pages than fit, until they are settled.
+    cluster.psql(
+        "postgres",
+        "CREATE TABLE t (id int, v text) WITH (fillfactor = 10); ALTER TABLE t ALTER v SET STORAGE PLAIN;
+         INSERT INTO t SELECT g, repeat('x', 300 + g * 7 % 100) FROM generate_series(1, 20000) g;",
+    )?;
+    let rows = "SELECT sum(n_dead_tuples), sum(n_tuples), sum(known_blocks) = sum(n_blocks), max(inexact) FROM garbage_summary('t')";
+    let given_up = cluster.at_a_quiet_moment("postgres", |session, _| session.execute(rows))?;
+    assert!(given_up.contains("|f|blocks were given up to save memory (garbagemap.max_memory)"), "{given_up}");
+    // They are read again from the file.
+    cluster.psql("postgres", "CHECKPOINT")?;
+    cluster.wait_until_true(
+        "postgres",
+        &format!("SELECT known AND inexact IS NULL FROM ({rows}) AS t (dead, tuples, known, inexact)"),
+        TIMEOUT,
+    )?;
+    cluster.psql("postgres", "DELETE FROM t WHERE id % 500 = 3")?;
+    let all = cluster.at_a_quiet_moment("postgres", |session, _| session.execute(rows))?;
+    let oracle = cluster
+        .psql("postgres", "SELECT dead_tuple_count, tuple_count + dead_tuple_count, true FROM pgstattuple('t')")?;
+    assert_eq!(all, format!("{}|", oracle.trim()));
+    Ok(())
+}
+
+#[test]
+fn a_checkpoint_logs_where_dead_tuples_are() -> Result<()> {
+    let cluster = prepare(builder()?.setting("garbagemap.log_level", "log").setting("garbagemap.summary_size", "8"))?;
+    // 226 rows fill a block.
+    cluster.psql(
+        "postgres",
+        "CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 226 * 40) g;
+         DELETE FROM t WHERE id BETWEEN 226 * 16 + 1 AND 226 * 16 + 100; CHECKPOINT;",
+    )?;
+    let file = cluster.psql("postgres", "SELECT relfilenode FROM pg_class WHERE relname = 't'")?;
+    cluster.wait_for_log(&format!(",{}) garbagemap (0:2, 100, 0:2)", file.trim()), TIMEOUT)?;
+    Ok(())
 }
 
 #[test]

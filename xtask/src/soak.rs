@@ -10,9 +10,10 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::command::run as run_command;
+use crate::postgresql;
 use crate::steps::Steps;
 use crate::tools;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, cargo};
 use seeds::Seeds;
 
 /// Longest input in bytes: two pages and a little.
@@ -23,19 +24,29 @@ const SECONDS_PER_INPUT: u32 = 10;
 const MEGABYTES: u32 = 1024;
 const MEGABYTES_AT_ONCE: u32 = 8;
 
-/// Runs what takes too long for every change: the fuzz targets, each for a while.
+/// How often workers and servers are killed.
+const KILLS: &str = "50";
+/// The tests that do so, for nextest.
+const KILLED: &str = "binary(garbagemap_restart) and test(kill)";
+
+/// What is no fuzz target.
+const MEMORY: &str = "memory";
+const CRASHES: &str = "crashes";
+
+/// Runs what takes too long for every change: the fuzz targets, each for a while; `memory`, a garbage map of a terabyte of
+/// tables; and `crashes`, servers and workers killed fifty times on each major version.
 ///
-/// Needs a nightly toolchain (`rustup toolchain install nightly`); cargo-fuzz is built into the cache if it is missing.
+/// Fuzzing needs a nightly toolchain (`rustup toolchain install nightly`); cargo-fuzz is built into the cache if it is missing.
 /// A finding is kept below fuzz/artifacts and ends it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// How long each target runs
+    /// How long each fuzz target runs
     #[arg(long, default_value_t = 600, value_name = "N")]
     seconds: u32,
     /// Takes seeds from the segments in this directory as well
     #[arg(long, value_name = "DIR")]
     wal: Option<PathBuf>,
-    /// Which fuzz targets [default: all]
+    /// Which: fuzz targets, memory, crashes [default: all]
     targets: Vec<String>,
 }
 
@@ -43,10 +54,37 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let workspace = Workspace::load()?;
     let mut steps = Steps::default();
+    let targets = targets(&workspace, &arguments.targets)?;
+    let (others, targets): (Vec<_>, Vec<_>) =
+        targets.into_iter().partition(|target| [MEMORY, CRASHES].contains(&target.as_str()));
+    if others.iter().any(|target| target == MEMORY) {
+        steps.take(MEMORY, || {
+            let tests = ["test", "--release", "--package", "garbagemap", "--test", "memory"];
+            // One after the other, since each measures what the process takes.
+            let options = ["--", "--ignored", "--nocapture", "--test-threads=1"];
+            run_command(cargo()?.args(tests).args(options).current_dir(workspace.root()))
+        })?;
+    }
+    if others.iter().any(|target| target == CRASHES) {
+        for major in postgresql::MAJORS {
+            steps.take(format!("{CRASHES} with PostgreSQL {major}"), || {
+                let mut test = Command::new(env::current_exe()?);
+                test.args(["test", "--only-tests", "--pg", &major.to_string(), "--", "-E", KILLED]);
+                run_command(test.env("WALKER_KILLS", KILLS).current_dir(workspace.root()))
+            })?;
+        }
+    }
+    if !targets.is_empty() {
+        fuzz(&mut steps, &workspace, arguments, &targets)?;
+    }
+    eprintln!("\n{}", steps.summary());
+    Ok(())
+}
+
+fn fuzz(steps: &mut Steps, workspace: &Workspace, arguments: &Arguments, targets: &[String]) -> Result<()> {
     let tools = steps.take("setup", tools::fuzz)?;
     let path = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths([tools].into_iter().chain(env::split_paths(&path)))?;
-    let targets = targets(&workspace, &arguments.targets)?;
     steps.take("seeds", || {
         let mut seeds = Seeds::plant(&workspace.root().join("fuzz/corpus"))?;
         if let Some(logs) = &arguments.wal {
@@ -54,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         Ok(())
     })?;
-    for target in &targets {
+    for target in targets {
         steps.take("fuzzing", || {
             eprintln!("    {target}, {} s", arguments.seconds);
             let mut fuzz = Command::new("rustup");
@@ -69,7 +107,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             run_command(fuzz.env_remove("RUSTUP_TOOLCHAIN").env("PATH", &path).current_dir(workspace.root()))
         })?;
     }
-    eprintln!("\n{}", steps.summary());
     Ok(())
 }
 
@@ -81,9 +118,10 @@ fn targets(workspace: &Workspace, named: &[String]) -> Result<Vec<String>> {
         let file = entry?.path();
         all.extend(file.file_stem().map(|name| name.to_string_lossy().into_owned()));
     }
+    all.extend([MEMORY, CRASHES].map(str::to_owned));
     all.sort();
     for name in named {
-        ensure!(all.contains(name), "there is no fuzz target {name}: choose among {}", all.join(", "));
+        ensure!(all.contains(name), "there is nothing called {name}: choose among {}", all.join(", "));
     }
     Ok(if named.is_empty() { all } else { named.to_vec() })
 }

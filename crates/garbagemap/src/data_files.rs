@@ -21,8 +21,6 @@ const VISIBILITY_MAP_BLOCKS: u32 = (PAGE_SIZE as u32 - HeapPage::HEADER_SIZE as 
 /// Blocks that are read at once: they lie in one file, and one page of the visibility map tells of them.
 const PORTION: u32 = 32;
 const _: () = assert!(SEGMENT_BLOCKS.is_multiple_of(PORTION) && VISIBILITY_MAP_BLOCKS.is_multiple_of(PORTION));
-/// About how many bytes the map takes for a block.
-const BLOCK_MEMORY: u64 = 24;
 /// So much time may be made up for at once, if nobody came.
 const LONGEST_DEBT: Duration = Duration::from_millis(500);
 /// Blocks of a megabyte.
@@ -42,7 +40,7 @@ type CurrentLimits = Box<dyn Fn() -> Limits>;
 pub struct Limits {
     /// So much in a second, in megabytes; zero for nothing.
     pub megabytes_per_second: u32,
-    /// Until the map takes so much memory, in bytes. What is not read then stays unknown.
+    /// The map takes about so much memory at most, in bytes.
     pub max_memory: u64,
 }
 
@@ -60,8 +58,6 @@ pub struct DataFiles {
     listed: Lsn,
     /// Those that are no tables, or cannot be read.
     others: HashSet<RelFileLocator>,
-    /// About how many blocks the map knows.
-    known_blocks: u64,
     /// Until then all was read that was to be.
     paid: Instant,
 }
@@ -99,9 +95,13 @@ impl DataFiles {
             queue: Vec::new(),
             listed: Lsn::INVALID,
             others: HashSet::new(),
-            known_blocks: 0,
             paid: Instant::now(),
         }
+    }
+
+    /// How much may be read, as it is set now.
+    pub(crate) fn limits(&self) -> Limits {
+        (self.limits)()
     }
 
     /// Begins anew, for a map that does.
@@ -116,7 +116,7 @@ impl DataFiles {
     /// If a file or directory cannot be read, but for files that were removed meanwhile. That file is left out from then
     /// on.
     pub(crate) fn read_some(&mut self, map: &mut GarbageMap) -> io::Result<bool> {
-        let Limits { megabytes_per_second: rate, max_memory } = (self.limits)();
+        let Limits { megabytes_per_second: rate, .. } = self.limits();
         let now = Instant::now();
         if rate == 0 || !map.can_use_files() || !(self.may_read)(map.position()) {
             self.paid = now;
@@ -128,13 +128,12 @@ impl DataFiles {
             }
             self.listed = map.flushed();
             self.list(map)?;
-            self.known_blocks = map.known_blocks();
             self.paid = now;
         }
         let of_a_block = Duration::from_secs_f64(1.0 / (f64::from(rate) * BLOCKS_PER_MEGABYTE));
         self.paid = self.paid.max(now.checked_sub(LONGEST_DEBT).unwrap_or(now));
         while self.paid + of_a_block * PORTION <= now {
-            if self.known_blocks * BLOCK_MEMORY >= max_memory {
+            if !map.has_room() {
                 return Ok(false);
             }
             let Some(file) = self.queue.last() else { break };
@@ -150,7 +149,6 @@ impl DataFiles {
                     return Err(error);
                 }
             };
-            self.known_blocks += u64::from(blocks);
             // To open a file is not for nothing either.
             self.paid += of_a_block * blocks.max(1);
             match kind {

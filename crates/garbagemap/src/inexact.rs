@@ -5,6 +5,9 @@ use std::fmt;
 use pgwal::{Lsn, TransactionId};
 use serde::{Deserialize, Serialize};
 
+/// The setting that limits memory.
+const MAX_MEMORY: &str = "garbagemap.max_memory";
+
 /// Why what is said of a relation is not exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Inexact {
@@ -20,6 +23,12 @@ pub enum Inexact {
     UnknownMultiXact(u32),
     /// The log has been written with `wal_level = minimal`, which leaves things out.
     WalLevelMinimal,
+    /// To save memory, blocks without garbage are counted together: their tuples and free bytes are averages.
+    Merged,
+    /// To save memory, blocks are counted together: their numbers are averages.
+    AllMerged,
+    /// Blocks were given up to save memory.
+    OutOfMemory,
 }
 
 impl fmt::Display for Inexact {
@@ -36,6 +45,14 @@ impl fmt::Display for Inexact {
             Self::UnknownMultiXact(id) => {
                 write!(formatter, "the members of multixact {id} are not in the WAL that was read")
             }
+            Self::Merged => write!(
+                formatter,
+                "dead tuples are exact, others on average: blocks are counted together to save memory ({MAX_MEMORY})"
+            ),
+            Self::AllMerged => {
+                write!(formatter, "on average: blocks are counted together to save memory ({MAX_MEMORY})")
+            }
+            Self::OutOfMemory => write!(formatter, "blocks were given up to save memory ({MAX_MEMORY})"),
             Self::WalLevelMinimal => write!(formatter, "wal_level is minimal: not all changes are in the WAL"),
         }
     }

@@ -18,7 +18,11 @@ pub struct KeptMap {
     empty: Box<dyn Fn() -> GarbageMap>,
     path: PathBuf,
     files: Option<DataFiles>,
+    report: Option<Report>,
 }
+
+/// Tells somebody of a map.
+type Report = Box<dyn Fn(&GarbageMap)>;
 
 impl fmt::Debug for KeptMap {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,14 +34,29 @@ impl KeptMap {
     /// A map that is kept in the file `path`, whose directory is made if it is not there. `empty` makes one that knows
     /// nothing yet.
     pub fn new(path: impl Into<PathBuf>, empty: impl Fn() -> GarbageMap + 'static) -> Self {
-        Self { map: empty(), empty: Box::new(empty), path: path.into(), files: None }
+        Self { map: empty(), empty: Box::new(empty), path: path.into(), files: None, report: None }
     }
 
     /// The map reads from these files what the log does not tell.
     #[must_use]
     pub fn with_files(mut self, files: DataFiles) -> Self {
         self.files = Some(files);
+        self.apply_limits();
         self
+    }
+
+    /// Each time that the map is kept, `report` is told of it: at checkpoints, and at the end.
+    #[must_use]
+    pub fn with_report(mut self, report: impl Fn(&GarbageMap) + 'static) -> Self {
+        self.report = Some(Box::new(report));
+        self
+    }
+
+    /// The limits may be set anew at any time.
+    fn apply_limits(&mut self) {
+        if let Some(files) = &self.files {
+            self.map.set_max_memory(files.limits().max_memory);
+        }
     }
 }
 
@@ -55,6 +74,7 @@ impl Plugin for KeptMap {
 
     fn gap(&mut self, _next: Lsn) -> Result<(), PluginError> {
         self.map = (self.empty)();
+        self.apply_limits();
         if let Some(files) = &mut self.files {
             files.forget();
         }
@@ -62,6 +82,7 @@ impl Plugin for KeptMap {
     }
 
     fn work(&mut self) -> Result<bool, PluginError> {
+        self.apply_limits();
         let Some(files) = &mut self.files else { return Ok(false) };
         Ok(files.read_some(&mut self.map)?)
     }
@@ -75,6 +96,9 @@ impl Plugin for KeptMap {
     }
 
     fn flush(&mut self, position: &LogPosition) -> Result<(), PluginError> {
+        if let Some(report) = &self.report {
+            report(&self.map);
+        }
         if let Some(directory) = self.path.parent() {
             fs::create_dir_all(directory)?;
         }

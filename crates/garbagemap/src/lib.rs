@@ -6,22 +6,26 @@
 //! holds the page or makes it anew.
 //!
 //! ```text
-//! record ──► GarbageMap ──► Relation ──► BlockRange (128 blocks) ──► TrackedPage: each line pointer, open transactions
-//!                │                                              └──► Counts: settled, until its next image
+//! record ──► GarbageMap ──► Relation ──► BlockRange (1024 blocks) ──► TrackedPage: each line pointer, open transactions
+//!                │                                               └──► SettledBlocks: counts, until their next image
 //!                └──► Transactions: who is open, who ended how, which blocks wait for whom
 //! ```
 #![forbid(unsafe_code)]
 
+mod bits;
 mod block_range;
 mod data_files;
 mod inexact;
 mod kept_map;
+mod log_line;
 mod map;
 mod multixacts;
 mod page;
 mod page_image;
+mod places;
 mod question;
 mod relation;
+mod settled_blocks;
 pub mod snapshot;
 mod transaction_log;
 mod transactions;

@@ -6,6 +6,7 @@
 
 mod files;
 mod heap;
+mod memory;
 mod pages;
 mod storage;
 mod transactions;
@@ -17,13 +18,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 pub(crate) use self::files::FilePage;
+use self::memory::Memory;
 use pgwal::rmgr::multixact::MultiXact;
 use pgwal::{Fork, Lsn, Record, RecordError, RelFileLocator};
 use serde::{Deserialize, Serialize};
 use walker_core::{Plugin, PluginError};
 
-use crate::block_range::Block;
 use crate::inexact::Inexact;
+use crate::log_line::log_line;
 use crate::multixacts::MultiXacts;
 use crate::question::{Answer, Question, RelationAnswer, TooManyRanges};
 use crate::relation::{Relation, RelationSummary};
@@ -66,6 +68,9 @@ pub struct GarbageMap {
     running_told: Lsn,
     /// What makes all numbers inexact.
     everywhere: Option<Inexact>,
+    /// How much memory it takes.
+    #[serde(skip)]
+    memory: Memory,
     /// Who is asked for what the log does not tell.
     #[serde(skip)]
     server: Option<Rc<dyn TransactionLog>>,
@@ -100,6 +105,7 @@ impl GarbageMap {
             full_page_writes_changed: Lsn::INVALID,
             running_told: Lsn::INVALID,
             everywhere: None,
+            memory: Memory::default(),
             server: None,
             page: page_buffer(),
         }
@@ -114,6 +120,18 @@ impl GarbageMap {
     /// Totals of the relations of which something is known, in no order.
     pub fn relations(&self) -> impl Iterator<Item = (RelFileLocator, RelationSummary)> {
         self.relations.iter().map(|(locator, relation)| (*locator, relation.summary(self.everywhere)))
+    }
+
+    /// A line for each relation that has dead tuples, in the order of tablespaces, databases and file numbers:
+    /// `(1663,5,16384) garbagemap (0:13, 1248, 7232, ?, 0:1008)`, with the dead tuples of each range of so many blocks, `0:13`
+    /// for thirteen ranges without one, `?` where no block is known and `12+` where not all are.
+    pub fn log_lines(&self, blocks_per_range: u32) -> impl Iterator<Item = String> {
+        let mut relations: Vec<_> =
+            self.relations.iter().filter(|(_, relation)| relation.summary(None).dead_tuples > 0).collect();
+        relations.sort_unstable_by_key(|(locator, _)| **locator);
+        relations.into_iter().map(move |(locator, relation)| {
+            log_line(*locator, &relation.range_summaries(blocks_per_range, relation.known_end()))
+        })
     }
 
     /// Answers a question for the present position.
@@ -156,6 +174,7 @@ impl GarbageMap {
     pub(crate) fn inherit(&mut self, other: &Self) {
         self.everywhere = self.everywhere.or(other.everywhere);
         self.server.clone_from(&other.server);
+        self.memory = other.memory;
     }
 
     fn relation(&mut self, locator: RelFileLocator) -> &mut Relation {
@@ -175,8 +194,7 @@ impl GarbageMap {
     fn give_up(&mut self, record: &Record<'_>) {
         for block in record.blocks.iter().filter(|block| block.fork == Fork::MAIN) {
             if let Some(relation) = self.relations.get_mut(&block.relation) {
-                relation.set_block(block.number, Block::Lost);
-                relation.note(Inexact::NotUnderstood(record.lsn));
+                relation.lose(block.number, Inexact::NotUnderstood(record.lsn), record.lsn);
             }
         }
     }
@@ -192,6 +210,10 @@ impl Plugin for GarbageMap {
         self.transactions.saw(record.xid);
         let result = walker_core::dispatch(self, record);
         self.position = record.end;
+        self.memory.records += 1;
+        if self.memory.may_be_short() {
+            self.save_memory();
+        }
         result
     }
 

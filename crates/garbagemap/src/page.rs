@@ -36,6 +36,41 @@ pub(crate) enum Item {
     LpDead,
 }
 
+/// An [`Item`] in two bytes: three bits say what it is, the others the length.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct PackedItem(u16);
+
+impl PackedItem {
+    const LENGTH: u16 = 0x1FFF;
+    const DEAD: u16 = 1 << 15;
+    const TUPLE: u16 = 1 << 14;
+    const REDIRECT: u16 = 1 << 13;
+    const LP_DEAD: u16 = Self::REDIRECT | Self::DEAD;
+}
+
+impl From<Item> for PackedItem {
+    fn from(item: Item) -> Self {
+        Self(match item {
+            Item::Unused => 0,
+            // No tuple is as long as a page.
+            Item::Tuple { length, dead } => length.min(Self::LENGTH) | Self::TUPLE | if dead { Self::DEAD } else { 0 },
+            Item::Redirect => Self::REDIRECT,
+            Item::LpDead => Self::LP_DEAD,
+        })
+    }
+}
+
+impl From<PackedItem> for Item {
+    fn from(PackedItem(bits): PackedItem) -> Self {
+        match bits & !PackedItem::LENGTH {
+            0 => Self::Unused,
+            PackedItem::REDIRECT => Self::Redirect,
+            PackedItem::LP_DEAD => Self::LpDead,
+            kind => Self::Tuple { length: bits & PackedItem::LENGTH, dead: kind & PackedItem::DEAD != 0 },
+        }
+    }
+}
+
 /// Something that an open transaction did to a tuple.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pending {
@@ -68,7 +103,7 @@ pub(crate) fn check_offset(offset: OffsetNumber) -> Result<(), Malformed> {
 pub(crate) struct TrackedPage {
     /// End of the last record that touched it.
     pub(crate) last_lsn: Lsn,
-    items: Vec<Item>,
+    items: Vec<PackedItem>,
     /// `pd_upper`; zero on a page that was never initialised.
     upper: u16,
     counts: Counts,
@@ -97,11 +132,11 @@ impl TrackedPage {
 
     /// Whether each line pointer is in the same state on both, dead tuples apart: those depend on transactions.
     pub(crate) fn same_items(&self, other: &Self) -> bool {
-        let kind = |item: &Item| match item {
-            Item::Tuple { length, .. } => Item::Tuple { length: *length, dead: false },
-            other => *other,
+        let kind = |item: Item| match item {
+            Item::Tuple { length, .. } => Item::Tuple { length, dead: false },
+            other => other,
         };
-        self.items.iter().map(kind).eq(other.items.iter().map(kind)) && self.upper == other.upper
+        self.items().map(kind).eq(other.items().map(kind)) && self.upper == other.upper
     }
 
     /// `PageGetFreeSpace`.
@@ -111,20 +146,32 @@ impl TrackedPage {
         self.upper.saturating_sub(lower).saturating_sub(HeapPage::ITEM_ID_SIZE)
     }
 
+    /// The line pointers, from the first.
+    fn items(&self) -> impl Iterator<Item = Item> {
+        self.items.iter().map(|item| Item::from(*item))
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn memory(&self) -> usize {
+        let pending = if self.pending.spilled() { self.pending.capacity() * size_of::<Pending>() } else { 0 };
+        size_of::<Self>() + self.items.capacity() * size_of::<PackedItem>() + pending
+    }
+
     fn item(&self, offset: OffsetNumber) -> Item {
         let index = usize::from(offset.get()).checked_sub(1);
-        index.and_then(|index| self.items.get(index)).copied().unwrap_or(Item::Unused)
+        index.and_then(|index| self.items.get(index)).copied().unwrap_or_default().into()
     }
 
     /// Puts `item` at `offset`; what transactions did to the tuple that was there no longer matters.
     pub(crate) fn put(&mut self, offset: OffsetNumber, item: Item) {
         let Some(index) = usize::from(offset.get()).checked_sub(1) else { return };
         if index >= self.items.len() {
-            self.items.resize(index + 1, Item::Unused);
+            self.items.resize(index + 1, PackedItem::default());
         }
-        let before = std::mem::replace(&mut self.items[index], item);
+        let item = PackedItem::from(item);
+        let before = Item::from(std::mem::replace(&mut self.items[index], item));
         self.count(before, u16::wrapping_sub);
-        self.count(item, u16::wrapping_add);
+        self.count(item.into(), u16::wrapping_add);
         if !matches!(before, Item::Unused) {
             self.pending.retain(|pending| pending.offset != offset);
         }
@@ -204,8 +251,8 @@ impl TrackedPage {
         }
         if changes.repairs_fragmentation {
             // The tuples are moved together at the end of the page (PageRepairFragmentation).
-            let length = |item: &Item| if let Item::Tuple { length, .. } = item { aligned(*length) } else { 0 };
-            self.upper = page_size.saturating_sub(self.items.iter().map(length).fold(0, u16::saturating_add));
+            let length = |item: Item| if let Item::Tuple { length, .. } = item { aligned(length) } else { 0 };
+            self.upper = page_size.saturating_sub(self.items().map(length).fold(0, u16::saturating_add));
             if version >= Version::V15 {
                 self.truncate_items(0);
             }
@@ -217,7 +264,7 @@ impl TrackedPage {
 
     /// Gives unused line pointers at the end back, but keeps `least`.
     fn truncate_items(&mut self, least: usize) {
-        while self.items.len() > least && self.items.last() == Some(&Item::Unused) {
+        while self.items.len() > least && self.items.last() == Some(&PackedItem::default()) {
             self.items.pop();
         }
     }
@@ -282,6 +329,14 @@ mod tests {
         assert_eq!(page.counts().free_space, 8192 - 24 - 4 - 4 - 64);
     }
 
+    #[test]
+    fn items_keep_what_they_are_in_two_bytes() {
+        let tuples = [0, 1, 24, 8160].map(|length| [true, false].map(|dead| Item::Tuple { length, dead }));
+        for item in tuples.into_iter().flatten().chain([Item::Unused, Item::Redirect, Item::LpDead]) {
+            assert_eq!(Item::from(PackedItem::from(item)), item);
+        }
+    }
+
     proptest! {
         /// The counts kept on the way are those that counting all line pointers gives.
         #[test]
@@ -296,9 +351,9 @@ mod tests {
                     4 => page.put(at(offset), Item::LpDead),
                     _ => page.put(at(offset), Item::Unused),
                 }
-                let tuples = page.items.iter().filter(|item| matches!(item, Item::Tuple { .. })).count();
-                let dead = page.items.iter().filter(|item| matches!(item, Item::Tuple { dead: true, .. })).count();
-                let lp_dead = page.items.iter().filter(|item| matches!(item, Item::LpDead)).count();
+                let tuples = page.items().filter(|item| matches!(item, Item::Tuple { .. })).count();
+                let dead = page.items().filter(|item| matches!(item, Item::Tuple { dead: true, .. })).count();
+                let lp_dead = page.items().filter(|item| matches!(item, Item::LpDead)).count();
                 prop_assert_eq!(usize::from(page.counts().tuples), tuples);
                 prop_assert_eq!(usize::from(page.counts().dead_tuples), dead);
                 prop_assert_eq!(usize::from(page.counts().dead_bytes), dead * 50);

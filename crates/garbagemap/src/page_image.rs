@@ -11,6 +11,8 @@ use crate::transaction_log::Knowledge;
 /// What an image tells. What open transactions did on the page is in its `pending`.
 pub(crate) struct PageImage {
     pub(crate) page: TrackedPage,
+    /// Whether the visibility map says so, as far as the page knows.
+    pub(crate) all_visible: bool,
     /// Why it does not tell all, if it does not.
     pub(crate) inexact: Option<Inexact>,
 }
@@ -36,7 +38,7 @@ pub(crate) fn read(page: &HeapPage<'_>, knowledge: &mut Knowledge<'_>) -> Result
             }
         }
     }
-    Ok(PageImage { page: tracked, inexact })
+    Ok(PageImage { page: tracked, all_visible: page.is_all_visible(), inexact })
 }
 
 #[derive(PartialEq, Eq)]

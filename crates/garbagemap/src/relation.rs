@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use pgwal::{BlockNumber, Lsn, TransactionId};
 use serde::{Deserialize, Serialize};
 
-use crate::block_range::{Block, BlockRange};
+use crate::block_range::{Block, BlockRange, Standing};
 use crate::inexact::Inexact;
+use crate::page::TrackedPage;
+use crate::places::{Places, RANGE_BLOCKS};
 use crate::question::RangeSummary;
+use crate::settled_blocks::Merge;
 
 /// A relation's totals.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,11 +47,23 @@ pub(crate) struct Relation {
     /// Transactions of which blocks hold changes, and of which the log has not told whether they are open or ended
     /// before the walk began.
     unknown: Vec<TransactionId>,
-    ranges: BTreeMap<u32, BlockRange>,
+    // Boxed, since the tree's nodes are half empty.
+    ranges: BTreeMap<u32, Box<BlockRange>>,
     /// How much of the file was read for what the log does not tell, in blocks.
     pub(crate) read: FileProgress,
     /// The file was cut off here once: what is behind is told by the log.
     cut_at: Option<BlockNumber>,
+    /// Since when, and why, blocks are lost, if there are any.
+    lost: Option<Loss>,
+}
+
+/// Blocks of which nothing is known any more.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Loss {
+    /// The first cause.
+    cause: Inexact,
+    /// All of them were changed last before this, or will be told by the log.
+    until: Lsn,
 }
 
 /// How much of a file was read.
@@ -72,42 +87,74 @@ impl Relation {
         Self { complete: true, ..Self::default() }
     }
 
+    /// The block, if it is not settled.
     pub(crate) fn block(&mut self, number: BlockNumber) -> Option<&mut Block> {
         let (range, place) = BlockRange::place(number);
         self.ranges.get_mut(&range)?.get(place)
     }
 
-    /// Whether what its file holds of this block is what there is: nothing else was told of it.
-    pub(crate) fn is_untold(&mut self, number: BlockNumber) -> bool {
-        !self.complete && self.cut_at.is_none_or(|cut| number < cut) && self.block(number).is_none()
-    }
-
-    pub(crate) fn set_block(&mut self, number: BlockNumber, block: Block) {
+    /// How the block stands. A new one that was not told of is known to be empty.
+    pub(crate) fn standing(&self, number: BlockNumber) -> Standing {
         let (range, place) = BlockRange::place(number);
-        self.ranges.entry(range).or_default().set(place, block);
-    }
-
-    /// Sets and clears a block's bits of the visibility map.
-    pub(crate) fn set_visibility(&mut self, number: BlockNumber, set: u8, clear: u8) {
-        let (range, place) = BlockRange::place(number);
-        if set != 0 {
-            self.ranges.entry(range).or_default().set_visibility(place, set, clear);
-        } else if let Some(range) = self.ranges.get_mut(&range) {
-            range.set_visibility(place, set, clear);
+        match self.ranges.get(&range).map_or(Standing::Untold, |range| range.standing(place)) {
+            Standing::Untold if self.complete => Standing::Known,
+            standing => standing,
         }
     }
 
-    /// Clears the bits of blocks `from..to` of the visibility map.
-    pub(crate) fn clear_visibility(&mut self, from: u64, to: u64) {
-        let size = u64::from(BlockRange::BLOCKS);
+    /// Whether what its file holds of this block is what there is, all that was changed before `flushed` being in it.
+    pub(crate) fn may_be_read(&self, number: BlockNumber, flushed: Lsn) -> bool {
+        match self.standing(number) {
+            Standing::Untold => self.cut_at.is_none_or(|cut| number < cut),
+            Standing::Known => false,
+            Standing::Lost => self.lost.is_some_and(|lost| lost.until <= flushed),
+        }
+    }
+
+    fn range_mut(&mut self, range: u32) -> &mut BlockRange {
+        self.ranges.entry(range).or_default()
+    }
+
+    /// What the page holds.
+    pub(crate) fn track(&mut self, number: BlockNumber, page: TrackedPage) {
+        let (range, place) = BlockRange::place(number);
+        self.range_mut(range).set(place, Block::Tracked(Box::new(page)));
+    }
+
+    /// Nothing is known of the block any more, because of the record that begins at `lsn`.
+    pub(crate) fn lose(&mut self, number: BlockNumber, cause: Inexact, lsn: Lsn) {
+        let (range, place) = BlockRange::place(number);
+        self.range_mut(range).set(place, Block::Lost);
+        self.note_loss(cause, lsn);
+    }
+
+    fn note_loss(&mut self, cause: Inexact, lsn: Lsn) {
+        let lost = self.lost.get_or_insert(Loss { cause, until: lsn });
+        // The record itself must be before the checkpoint.
+        lost.until = lost.until.max(Lsn::new(lsn.get().saturating_add(1)));
+    }
+
+    /// Sets or clears a block's bit for all-visible.
+    pub(crate) fn set_all_visible(&mut self, number: BlockNumber, all_visible: bool) {
+        let (range, place) = BlockRange::place(number);
+        if all_visible {
+            self.range_mut(range).set_all_visible(place, true);
+        } else if let Some(range) = self.ranges.get_mut(&range) {
+            range.set_all_visible(place, false);
+        }
+    }
+
+    /// Clears the bits for all-visible of blocks `from..to`.
+    pub(crate) fn clear_all_visible(&mut self, from: u64, to: u64) {
+        self.for_ranges_mut(from, to, BlockRange::clear_all_visible);
+    }
+
+    /// Calls for each range that has some of the blocks `from..to`, with their places.
+    fn for_ranges_mut(&mut self, from: u64, to: u64, mut call: impl FnMut(&mut BlockRange, &Places)) {
+        let size = u64::from(RANGE_BLOCKS);
         let range_of = |block: u64| u32::try_from(block / size).unwrap_or(u32::MAX);
         for (number, range) in self.ranges.range_mut(range_of(from)..=range_of(to)) {
-            for place in 0..BlockRange::BLOCKS as u8 {
-                let block = u64::from(*number) * size + u64::from(place);
-                if (from..to).contains(&block) {
-                    range.set_visibility(place, 0, 3);
-                }
-            }
+            call(range, &places(*number, from, to));
         }
     }
 
@@ -118,17 +165,80 @@ impl Relation {
         }
         let (first, place) = BlockRange::place(number);
         for (range_number, range) in self.ranges.range_mut(first..) {
-            range.truncate(if *range_number == first { place } else { 0 }, heap, visibility_map);
+            let place = if *range_number == first { place } else { 0 };
+            if heap {
+                range.truncate(place);
+            }
+            if visibility_map {
+                range.clear_all_visible(&Places::before(RANGE_BLOCKS).without(&Places::before(place)));
+            }
+        }
+        self.ranges.retain(|_, range| !range.is_empty());
+    }
+
+    /// Settles what was not changed since `redo`, where the last checkpoint began.
+    pub(crate) fn settle(&mut self, redo: Lsn) {
+        self.ranges.values_mut().for_each(|range| range.settle(redo));
+    }
+
+    /// The file was read up to here: what was read is settled.
+    pub(crate) fn set_progress(&mut self, progress: FileProgress, flushed: Lsn) {
+        let before = std::mem::replace(&mut self.read, progress);
+        let range_of = |progress| match progress {
+            FileProgress::Blocks(blocks) => blocks / u32::from(RANGE_BLOCKS),
+            FileProgress::All => u32::MAX,
+        };
+        for (_, range) in self.ranges.range_mut(range_of(before)..range_of(progress)) {
+            range.settle(flushed);
+        }
+        if progress == FileProgress::All && self.ranges.values().all(|range| range.lost().is_empty()) {
+            self.lost = None;
         }
     }
 
-    /// How many blocks something is known of.
-    pub(crate) fn known_blocks(&self) -> u64 {
-        self.ranges.values().map(BlockRange::known_blocks).sum()
+    /// Lost blocks that are in the file by now are to be read from there.
+    pub(crate) fn read_lost_again(&mut self, flushed: Lsn) {
+        if self.lost.is_none_or(|lost| lost.until > flushed) {
+            return;
+        }
+        let first = self.ranges.iter().find_map(|(number, range)| {
+            let place = range.lost().iter().next()?;
+            Some(number * u32::from(RANGE_BLOCKS) + u32::from(place))
+        });
+        match (first, self.read) {
+            (None, _) => self.lost = None,
+            (Some(first), FileProgress::Blocks(blocks)) if blocks <= first && !self.complete => {}
+            (Some(first), _) => self.read = FileProgress::Blocks(first - first % u32::from(RANGE_BLOCKS)),
+        }
     }
 
-    pub(crate) fn settle(&mut self, redo: Lsn) {
-        self.ranges.values_mut().for_each(|range| range.settle(redo));
+    /// From which block on its file is to be read; `None` if there is no need.
+    pub(crate) fn to_be_read(&self) -> Option<BlockNumber> {
+        match self.read {
+            FileProgress::Blocks(_) if self.complete && self.lost.is_none() => None,
+            FileProgress::Blocks(blocks) => Some(BlockNumber::new(blocks)),
+            FileProgress::All => None,
+        }
+    }
+
+    /// Keeps only sums of some of its settled blocks, to save memory.
+    pub(crate) fn merge(&mut self, merge: Merge) {
+        self.ranges.values_mut().for_each(|range| range.merge(merge));
+    }
+
+    /// Gives up its blocks that are not settled, to save memory. All changes of them before `lsn` were told.
+    pub(crate) fn lose_tracked(&mut self, lsn: Lsn) {
+        self.ranges.values_mut().for_each(|range| range.lose());
+        self.note_loss(Inexact::OutOfMemory, lsn);
+    }
+
+    /// Bytes of memory: of what is settled, and of what is not.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        let entry = 2 * size_of::<(u32, Box<BlockRange>)>();
+        let add = |(settled, tracked): (usize, usize), (more_settled, more_tracked): (usize, usize)| {
+            (settled + more_settled, tracked + more_tracked)
+        };
+        self.ranges.values().map(|range| range.memory()).fold((self.ranges.len() * entry, 0), add)
     }
 
     pub(crate) fn note(&mut self, cause: Inexact) {
@@ -150,66 +260,89 @@ impl Relation {
     /// Why the numbers are not exact, if they are not.
     pub(crate) fn cause(&self, everywhere: Option<Inexact>) -> Option<Inexact> {
         let unknown = || self.unknown.first().map(|xid| Inexact::UnknownTransaction(*xid));
-        self.inexact.or_else(unknown).or(everywhere)
+        let merged =
+            || self.merged().map(|merge| if merge == Merge::All { Inexact::AllMerged } else { Inexact::Merged });
+        self.inexact.or(self.lost.map(|lost| lost.cause)).or_else(unknown).or(everywhere).or_else(merged)
+    }
+
+    /// How far its blocks are merged.
+    fn merged(&self) -> Option<Merge> {
+        self.ranges.values().filter_map(|range| range.merged()).max()
     }
 
     /// Totals. Blocks that were never told of are not counted as known: how many there are, only the file tells.
     pub(crate) fn summary(&self, everywhere: Option<Inexact>) -> RelationSummary {
-        let all = self.range(0, u32::MAX);
-        RelationSummary {
-            known_blocks: u64::from(all.seen_blocks),
+        let mut summary = RelationSummary {
             complete: self.complete,
-            tuples: all.summary.tuples,
-            dead_tuples: all.summary.dead_tuples,
-            dead_bytes: all.summary.dead_bytes,
-            lp_dead: all.summary.lp_dead,
-            redirects: all.summary.redirects,
-            all_visible_blocks: u64::from(all.summary.all_visible),
-            free_space: all.summary.free_space,
             inexact: self.cause(everywhere).map(|cause| cause.to_string()),
+            ..RelationSummary::default()
+        };
+        for range in self.ranges.values() {
+            let (sums, known, _) = range.totals();
+            summary.known_blocks += u64::from(known);
+            summary.tuples += u64::from(sums.tuples);
+            summary.dead_tuples += u64::from(sums.dead_tuples);
+            summary.dead_bytes += u64::from(sums.dead_bytes);
+            summary.lp_dead += u64::from(sums.lp_dead);
+            summary.redirects += u64::from(sums.redirects);
+            summary.free_space += u64::from(sums.free_space);
+            summary.all_visible_blocks += u64::from(range.all_visible().len());
         }
+        summary
+    }
+
+    /// Behind the last block of which something is known.
+    pub(crate) fn known_end(&self) -> u32 {
+        let mut end = 0;
+        if let Some((number, range)) = self.ranges.last_key_value() {
+            range.for_each(&Places::before(RANGE_BLOCKS), |place, _| end = end.max(u32::from(place) + 1));
+            end += number * u32::from(RANGE_BLOCKS);
+        }
+        end
     }
 
     /// Summaries of ranges of `size` blocks, for a file of `total` blocks.
     pub(crate) fn range_summaries(&self, size: u32, total: u32) -> Vec<RangeSummary> {
         let size = size.max(1);
-        (0..total.div_ceil(size))
+        let mut summaries: Vec<RangeSummary> = (0..total.div_ceil(size))
             .map(|number| {
-                let first = number * size;
-                let blocks = size.min(total - first);
-                let found = self.range(first, first + (blocks - 1));
-                let known_blocks = if self.complete { blocks - found.lost_blocks } else { found.seen_blocks };
-                RangeSummary { number, blocks, known_blocks, ..found.summary }
-            })
-            .collect()
-    }
-
-    /// Adds up the blocks from `first` to `last`, both included.
-    fn range(&self, first: u32, last: u32) -> Found {
-        let ((first_range, first_place), (last_range, last_place)) =
-            (BlockRange::place(BlockNumber::new(first)), BlockRange::place(BlockNumber::new(last)));
-        let mut found = Found::default();
-        for (number, range) in self.ranges.range(first_range..=last_range) {
-            let from = if *number == first_range { first_place } else { 0 };
-            let to = if *number == last_range { last_place } else { 127 };
-            found.summary.all_visible += range.all_visible(from, to);
-            for counts in range.counts(from, to) {
-                match counts {
-                    None => found.lost_blocks += 1,
-                    Some(counts) => {
-                        found.seen_blocks += 1;
-                        found.summary.add(&counts);
-                    }
+                let blocks = size.min(total - number * size);
+                RangeSummary {
+                    number,
+                    blocks,
+                    known_blocks: if self.complete { blocks } else { 0 },
+                    ..Default::default()
                 }
+            })
+            .collect();
+        for (number, range) in &self.ranges {
+            let first = number * u32::from(RANGE_BLOCKS);
+            let mut of = |place: u16, tell: &dyn Fn(&mut RangeSummary)| {
+                if let Some(summary) = summaries.get_mut(((first + u32::from(place)) / size) as usize) {
+                    tell(summary);
+                }
+            };
+            let inside = places(*number, 0, total.into());
+            range.for_each(&inside, |place, counts| {
+                of(place, &|summary| match counts {
+                    Some(counts) => {
+                        summary.known_blocks += u32::from(!self.complete);
+                        summary.add(&counts);
+                    }
+                    None => summary.known_blocks -= u32::from(self.complete),
+                });
+            });
+            for place in range.all_visible().and(&inside).iter() {
+                of(place, &|summary| summary.all_visible += 1);
             }
         }
-        found
+        summaries
     }
 }
 
-#[derive(Default)]
-struct Found {
-    summary: RangeSummary,
-    seen_blocks: u32,
-    lost_blocks: u32,
+/// The places that blocks `from..to` have in a range.
+fn places(range: u32, from: u64, to: u64) -> Places {
+    let first = u64::from(range) * u64::from(RANGE_BLOCKS);
+    let place = |block: u64| block.saturating_sub(first).min(RANGE_BLOCKS.into()) as u16;
+    Places::before(place(to)).without(&Places::before(place(from)))
 }

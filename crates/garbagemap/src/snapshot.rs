@@ -22,7 +22,7 @@ use crate::map::GarbageMap;
 
 const MAGIC: [u8; 8] = *b"WALKGMAP";
 /// Grows with each change of what is written.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const HEADER: usize = 32;
 const CHECKSUM: u64 = 4;
 
@@ -246,7 +246,7 @@ mod tests {
         digest.update(&bytes[..end]);
         bytes[end..].copy_from_slice(&checksum(&digest));
         fs::write(&path, &bytes).unwrap();
-        assert!(read_error(&path).contains("has format 9, and this version reads format 1"));
+        assert!(read_error(&path).contains("has format 9, and this version reads format 2"));
     }
 
     #[test]

@@ -130,6 +130,21 @@ impl Transactions {
         blocks.push((relation, block));
     }
 
+    /// Blocks of this relation do not wait any more.
+    pub(crate) fn forget_blocks(&mut self, relation: RelFileLocator) {
+        self.pending.retain(|_, blocks| {
+            blocks.retain(|(of, _)| *of != relation);
+            blocks.shrink_to_fit();
+            !blocks.is_empty()
+        });
+    }
+
+    /// About how many bytes of memory the lists of waiting blocks take.
+    pub(crate) fn memory(&self) -> usize {
+        let lists = self.pending.values().map(Vec::capacity).sum::<usize>();
+        lists * size_of::<(RelFileLocator, BlockNumber)>() + self.ended.pages.len() * PAGE_BYTES
+    }
+
     /// The transaction ended. Returns the blocks that waited for it.
     pub(crate) fn end(&mut self, xid: TransactionId, committed: bool) -> Vec<(RelFileLocator, BlockNumber)> {
         self.ended.set(xid, committed);

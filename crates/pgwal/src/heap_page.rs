@@ -178,6 +178,14 @@ impl<'a> HeapPage<'a> {
         Lsn::new(number(high) << 32 | number(low))
     }
 
+    /// Whether the page says that all of its tuples are visible to everybody (`PD_ALL_VISIBLE`), as the visibility map then
+    /// does.
+    #[must_use]
+    pub fn is_all_visible(&self) -> bool {
+        const PD_ALL_VISIBLE: u8 = 0x04;
+        self.page.get(10).is_some_and(|flags| flags & PD_ALL_VISIBLE != 0)
+    }
+
     /// Whether nothing was ever put on the page (`PageIsNew`).
     #[must_use]
     pub const fn is_new(&self) -> bool {

@@ -22,7 +22,7 @@ pgrx::pg_module_magic!();
 const SNAPSHOT: &str = "walker/garbagemap.snapshot";
 
 // The data directory is the worker's current directory.
-pgxlog::walker_plugin!(garbagemap::KeptMap::new(SNAPSHOT, new_map).with_files(files()));
+pgxlog::walker_plugin!(garbagemap::KeptMap::new(SNAPSHOT, new_map).with_files(files()).with_report(report));
 
 /// Called by PostgreSQL when it loads the library.
 #[pg_guard]
@@ -37,6 +37,17 @@ fn new_map() -> garbagemap::GarbageMap {
     // SAFETY: a setting that only changes when the server starts.
     map.set_wal_level_minimal(unsafe { pg_sys::wal_level } < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32);
     map
+}
+
+/// Writes what the map has into the server's log.
+fn report(map: &garbagemap::GarbageMap) {
+    let Some(level) = settings::log_level() else { return };
+    // SAFETY: looks at settings.
+    if unsafe { pg_sys::message_level_is_interesting(level as i32) } {
+        for line in map.log_lines(settings::summary_size()) {
+            pgrx::ereport!(level, pgrx::PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, line);
+        }
+    }
 }
 
 /// The server's files.

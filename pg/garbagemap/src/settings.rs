@@ -2,7 +2,7 @@
 
 use garbagemap::Limits;
 use pgrx::pg_sys;
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PgLogLevel, PostgresGucEnum};
 
 /// As in the original garbagemap.
 const DEFAULT_SUMMARY_SIZE: i32 = 320;
@@ -12,11 +12,29 @@ static SUMMARY_SIZE: GucSetting<i32> = GucSetting::<i32>::new(DEFAULT_SUMMARY_SI
 /// In megabytes per second: little beside what a server reads.
 const DEFAULT_BASELINE_RATE: i32 = 16;
 
-/// In megabytes: tables of 80 GB.
+/// In megabytes: 1 TB of tables, of which a tenth of the blocks hold garbage.
 const DEFAULT_MAX_MEMORY: i32 = 256;
 
 static MAX_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(DEFAULT_MAX_MEMORY);
 static BASELINE_RATE: GucSetting<i32> = GucSetting::<i32>::new(DEFAULT_BASELINE_RATE);
+
+/// Levels of messages in the server's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+#[allow(missing_docs)]
+enum LogLevel {
+    Off,
+    Debug5,
+    Debug4,
+    Debug3,
+    Debug2,
+    Debug1,
+    Info,
+    Notice,
+    Warning,
+    Log,
+}
+
+static LOG_LEVEL: GucSetting<LogLevel> = GucSetting::<LogLevel>::new(LogLevel::Debug1);
 
 /// Tells PostgreSQL of the settings.
 pub(crate) fn define() {
@@ -42,13 +60,21 @@ pub(crate) fn define() {
     );
     GucRegistry::define_int_guc(
         c"garbagemap.max_memory",
-        c"Memory that the map may take before no more tables are read that the WAL does not tell of.",
-        c"About 24 bytes for each block; blocks that are not read stay unknown until they are changed.",
+        c"Memory that the map may take.",
+        c"What does not fit is given up, and each answer says so: first the exact number of tuples in blocks without garbage.",
         &MAX_MEMORY,
-        0,
+        1,
         i32::MAX,
         GucContext::Sighup,
         GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_enum_guc(
+        c"garbagemap.log_level",
+        c"Level of the messages that tell, at each checkpoint, where tables have dead tuples.",
+        c"A line for each table that has some; off for none.",
+        &LOG_LEVEL,
+        GucContext::Sighup,
+        GucFlags::default(),
     );
     // SAFETY: a C string; to be called after the settings are defined.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"garbagemap".as_ptr()) };
@@ -65,4 +91,20 @@ pub(crate) fn limits() -> Limits {
         megabytes_per_second: u32::try_from(BASELINE_RATE.get()).unwrap_or(0),
         max_memory: u64::try_from(MAX_MEMORY.get()).unwrap_or(0) << 20,
     }
+}
+
+/// At which level it is told what the map has, if at all.
+pub(crate) fn log_level() -> Option<PgLogLevel> {
+    Some(match LOG_LEVEL.get() {
+        LogLevel::Off => return None,
+        LogLevel::Debug5 => PgLogLevel::DEBUG5,
+        LogLevel::Debug4 => PgLogLevel::DEBUG4,
+        LogLevel::Debug3 => PgLogLevel::DEBUG3,
+        LogLevel::Debug2 => PgLogLevel::DEBUG2,
+        LogLevel::Debug1 => PgLogLevel::DEBUG1,
+        LogLevel::Info => PgLogLevel::INFO,
+        LogLevel::Notice => PgLogLevel::NOTICE,
+        LogLevel::Warning => PgLogLevel::WARNING,
+        LogLevel::Log => PgLogLevel::LOG,
+    })
 }

@@ -5,7 +5,7 @@
 //! because it was changed since: then the log holds it as a whole, with `full_page_writes`, and that takes the place of
 //! what was read here.
 
-use pgwal::{BlockNumber, HeapPage, Lsn, RelFileLocator};
+use pgwal::{BlockNumber, HeapPage, Lsn, RelFileLocator, VisibilityMapPage};
 
 use super::GarbageMap;
 use crate::relation::{FileProgress, Relation};
@@ -25,11 +25,6 @@ impl GarbageMap {
         self.flushed.is_valid() && self.flushed >= self.incomplete_before && self.everywhere.is_none()
     }
 
-    /// How many blocks it knows something of.
-    pub(crate) fn known_blocks(&self) -> u64 {
-        self.relations.values().map(Relation::known_blocks).sum()
-    }
-
     /// Since when pages of files can be used: what came into being before is in a file.
     pub(crate) fn flushed(&self) -> Lsn {
         self.flushed
@@ -37,19 +32,13 @@ impl GarbageMap {
 
     /// From which block on the file is to be read; `None` if there is no need.
     pub(crate) fn file_progress(&self, locator: RelFileLocator) -> Option<BlockNumber> {
-        match self.relations.get(&locator) {
-            None => Some(BlockNumber::new(0)),
-            Some(relation) if relation.complete => None,
-            Some(relation) => match relation.read {
-                FileProgress::Blocks(blocks) => Some(BlockNumber::new(blocks)),
-                FileProgress::All => None,
-            },
-        }
+        self.relations.get(&locator).map_or(Some(BlockNumber::new(0)), Relation::to_be_read)
     }
 
     /// Notes how much of the file was read.
     pub(crate) fn set_file_progress(&mut self, locator: RelFileLocator, progress: FileProgress) {
-        self.relation(locator).read = progress;
+        let flushed = self.flushed;
+        self.relation(locator).set_progress(progress, flushed);
     }
 
     /// Takes a page from its file, with its bits of the visibility map, unless the log has told of it.
@@ -65,18 +54,14 @@ impl GarbageMap {
         if heap.has_special_space() {
             return FilePage::Other;
         }
-        let untold = self.relations.get_mut(&locator).is_none_or(|relation| relation.is_untold(number));
-        if !untold || heap.lsn() > self.position {
+        let may_be_read =
+            self.relations.get(&locator).is_none_or(|relation| relation.may_be_read(number, self.flushed));
+        if !may_be_read || heap.lsn() > self.position {
             return FilePage::Heap;
         }
-        let Ok(image) = self.read_page(&heap) else { return FilePage::Heap };
+        let Ok(mut image) = self.read_page(&heap) else { return FilePage::Heap };
+        image.all_visible = visibility & VisibilityMapPage::ALL_VISIBLE != 0;
         self.install(locator, number, image, heap.lsn());
-        let flushed = self.flushed;
-        let relation = self.relation(locator);
-        relation.set_visibility(number, visibility, 0);
-        if let Some(block) = relation.block(number) {
-            block.settle(flushed);
-        }
         FilePage::Heap
     }
 }

@@ -1,7 +1,7 @@
 //! Records of the heap. The deleter is the record's own transaction, never the `xmax` in it, which may be a set of
 //! transactions. Sources: `src/backend/access/heap/heapam_xlog.c` (before 18 `heapam.c`).
 
-use pgwal::rmgr::heap::{DeleteFlags, Heap, Insert, InsertFlags, LockFlags, NewTuple, Update, UpdateFlags};
+use pgwal::rmgr::heap::{DeleteFlags, Heap, Insert, InsertFlags, NewTuple, Update, UpdateFlags};
 use pgwal::rmgr::heap2::{Heap2, MultiInsert};
 use pgwal::{Block as BlockReference, Malformed, OffsetNumber, Record, RecordError, VisibilityMapPage, infomask};
 
@@ -11,8 +11,6 @@ use crate::page::check_offset;
 
 /// A record without an image that does not tell what it puts on the page.
 const NO_TUPLE: Malformed = Malformed::Truncated { field: "tuple", wanted: 1, available: 0 };
-/// Both bits of the visibility map.
-const BOTH: u8 = VisibilityMapPage::ALL_VISIBLE | VisibilityMapPage::ALL_FROZEN;
 
 /// The block reference that this kind of record always has.
 fn needed<'r, 'a>(record: &'r Record<'a>, id: u8) -> Result<&'r BlockReference<'a>, RecordError> {
@@ -22,31 +20,24 @@ fn needed<'r, 'a>(record: &'r Record<'a>, id: u8) -> Result<&'r BlockReference<'
 impl GarbageMap {
     pub(super) fn apply_heap(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
         let heap = Heap::parse(record)?;
-        let first = record.block(0);
         match &heap {
             Heap::Insert(insert) => {
                 let block = needed(record, 0)?;
                 if insert.flags.contains(InsertFlags::ALL_VISIBLE_CLEARED) {
-                    self.clear_visibility(first, BOTH);
+                    self.clear_all_visible(block);
                 }
                 self.insert(record, block, insert)?;
             }
             Heap::Delete(delete) => {
                 let block = needed(record, 0)?;
                 if delete.flags.contains(DeleteFlags::ALL_VISIBLE_CLEARED) {
-                    self.clear_visibility(first, BOTH);
+                    self.clear_all_visible(block);
                 }
                 let at_once = delete.flags.contains(DeleteFlags::IS_SUPER);
                 self.delete(record, block, delete.offset, at_once)?;
             }
             Heap::Update(update) | Heap::HotUpdate(update) => self.update(record, needed(record, 0)?, update)?,
-            Heap::Lock(lock) => {
-                if lock.flags.contains(LockFlags::ALL_FROZEN_CLEARED) {
-                    self.clear_visibility(first, VisibilityMapPage::ALL_FROZEN);
-                }
-                self.touch(record);
-            }
-            Heap::Confirm(_) | Heap::Inplace(_) | Heap::Truncate(_) => self.touch(record),
+            Heap::Lock(_) | Heap::Confirm(_) | Heap::Inplace(_) | Heap::Truncate(_) => self.touch(record),
         }
         Ok(())
     }
@@ -113,10 +104,10 @@ impl GarbageMap {
         let tuple = update.new_tuple(new_block).map_err(|cause| record.error(cause))?;
         let old_block = update.old_block(record).unwrap_or(new_block);
         if update.flags.contains(UpdateFlags::OLD_ALL_VISIBLE_CLEARED) {
-            self.clear_visibility(Some(old_block), BOTH);
+            self.clear_all_visible(old_block);
         }
         if update.flags.contains(UpdateFlags::NEW_ALL_VISIBLE_CLEARED) {
-            self.clear_visibility(Some(new_block), BOTH);
+            self.clear_all_visible(new_block);
         }
         if old_block.id == new_block.id {
             // One page, one image.
@@ -153,7 +144,9 @@ impl GarbageMap {
                 // Block 0 is the visibility map's, block 1 the heap's.
                 let block = needed(record, 1)?;
                 let relation = self.relation(block.relation);
-                relation.set_visibility(block.number, visible.bits(), 0);
+                if visible.bits() & VisibilityMapPage::ALL_VISIBLE != 0 {
+                    relation.set_all_visible(block.number, true);
+                }
                 // The page itself is not changed, though with checksums its LSN is: so nothing is lost of a settled
                 // one.
                 if let Some(Block::Tracked(page)) = relation.block(block.number) {
@@ -164,13 +157,7 @@ impl GarbageMap {
                 }
             }
             Heap2::MultiInsert(insert) => self.multi_insert(record, &insert)?,
-            Heap2::LockUpdated(lock) => {
-                if lock.flags.contains(LockFlags::ALL_FROZEN_CLEARED) {
-                    self.clear_visibility(record.block(0), VisibilityMapPage::ALL_FROZEN);
-                }
-                self.touch(record);
-            }
-            Heap2::FreezePage(_) => self.touch(record),
+            Heap2::LockUpdated(_) | Heap2::FreezePage(_) => self.touch(record),
             Heap2::Rewrite | Heap2::CleanupInfo(_) | Heap2::NewCommandId(_) => {}
         }
         Ok(())
@@ -179,12 +166,12 @@ impl GarbageMap {
     pub(super) fn multi_insert(&mut self, record: &Record<'_>, insert: &MultiInsert<'_>) -> Result<(), RecordError> {
         let block = needed(record, 0)?;
         if insert.flags.contains(InsertFlags::ALL_VISIBLE_CLEARED) {
-            self.clear_visibility(Some(block), BOTH);
+            self.clear_all_visible(block);
         }
         let tuples = insert.new_tuples(block).map_err(|cause| record.error(cause))?;
         self.add_tuples(record, block, insert.offsets(), &tuples)?;
         if insert.flags.contains(InsertFlags::ALL_FROZEN_SET) {
-            self.relation(block.relation).set_visibility(block.number, BOTH, 0);
+            self.relation(block.relation).set_all_visible(block.number, true);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use pgwal::{
 };
 
 use super::{GarbageMap, PAGE_SIZE};
-use crate::block_range::Block;
+use crate::block_range::{Block, Standing};
 use crate::inexact::Inexact;
 use crate::page::TrackedPage;
 use crate::page_image::{self, PageImage};
@@ -32,20 +32,10 @@ impl GarbageMap {
         }
         let relation = self.relations.entry(block.relation).or_default();
         if block.will_init() {
-            let page = TrackedPage::initialised(PAGE_SIZE);
-            relation.set_block(block.number, Block::Tracked(Box::new(page)));
-        }
-        let complete = relation.complete;
-        match relation.block(block.number) {
-            Some(Block::Tracked(_)) => {}
-            // Not seen yet in a relation that was there before, or already given up.
-            None if !complete => return None,
-            Some(Block::Lost) => return None,
-            None | Some(Block::Counted(_)) => {
-                relation.set_block(block.number, Block::Lost);
-                relation.note(Inexact::ChangedWithoutImage(record.lsn));
-                return None;
-            }
+            relation.track(block.number, TrackedPage::initialised(PAGE_SIZE));
+            self.memory.tracked += 1;
+        } else if relation.block(block.number).is_none() && relation.standing(block.number) == Standing::Known {
+            relation.lose(block.number, Inexact::ChangedWithoutImage(record.lsn), record.lsn);
         }
         match relation.block(block.number) {
             Some(Block::Tracked(page)) => {
@@ -62,9 +52,8 @@ impl GarbageMap {
             Ok(None) => {}
             Ok(Some(image)) => self.install(block.relation, block.number, image, record.end),
             Err(NotUnderstood) => {
-                let relation = self.relation(block.relation);
-                relation.set_block(block.number, Block::Lost);
-                relation.note(Inexact::NotUnderstood(record.lsn));
+                let cause = Inexact::NotUnderstood(record.lsn);
+                self.relation(block.relation).lose(block.number, cause, record.lsn);
             }
         }
     }
@@ -74,7 +63,7 @@ impl GarbageMap {
         &mut self,
         locator: RelFileLocator,
         number: BlockNumber,
-        PageImage { mut page, inexact }: PageImage,
+        PageImage { mut page, all_visible, inexact }: PageImage,
         last_lsn: Lsn,
     ) {
         page.last_lsn = last_lsn;
@@ -85,7 +74,12 @@ impl GarbageMap {
                 relation.note_unknown(pending.xid);
             }
         }
-        relation.set_block(number, Block::Tracked(Box::new(page)));
+        // Of a block that was told of before, its bit was too.
+        if all_visible && relation.standing(number) == Standing::Untold {
+            relation.set_all_visible(number, true);
+        }
+        relation.track(number, page);
+        self.memory.tracked += 1;
         if let Some(cause) = inexact {
             relation.note(cause);
         }
@@ -143,9 +137,11 @@ impl GarbageMap {
         }
         let map = VisibilityMapPage::new(&self.page, block.number);
         let relation = self.relations.entry(block.relation).or_default();
-        relation.clear_visibility(map.blocks().start, map.blocks().end);
+        relation.clear_all_visible(map.blocks().start, map.blocks().end);
         for (number, bits) in map.set_bits() {
-            relation.set_visibility(number, bits, 0);
+            if bits & VisibilityMapPage::ALL_VISIBLE != 0 {
+                relation.set_all_visible(number, true);
+            }
         }
     }
 
@@ -156,11 +152,11 @@ impl GarbageMap {
         }
     }
 
-    pub(super) fn clear_visibility(&mut self, block: Option<&BlockReference<'_>>, bits: u8) {
-        if let Some(block) = block.filter(|block| block.fork == Fork::MAIN)
+    pub(super) fn clear_all_visible(&mut self, block: &BlockReference<'_>) {
+        if block.fork == Fork::MAIN
             && let Some(relation) = self.relations.get_mut(&block.relation)
         {
-            relation.set_visibility(block.number, 0, bits);
+            relation.set_all_visible(block.number, false);
         }
     }
 }

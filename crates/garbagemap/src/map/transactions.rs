@@ -117,6 +117,11 @@ impl GarbageMap {
         if self.full_page_writes {
             self.relations.values_mut().for_each(|relation| relation.settle(checkpoint.redo));
         }
+        if self.can_use_files() {
+            let flushed = self.flushed;
+            self.relations.values_mut().for_each(|relation| relation.read_lost_again(flushed));
+        }
+        self.save_memory();
     }
 
     /// All transactions before `next` that did not end and were not prepared are lost.

@@ -1,0 +1,114 @@
+//! How much memory the map takes, and what it gives up to stay within its limit.
+//!
+//! First it merges settled blocks without garbage, of which only tuples and free bytes become averages; then all settled
+//! blocks; and if pages are most of it, because a transaction changed very many or a checkpoint is far, it gives up the
+//! pages of the relations that have most. Each of that is said with the relation's numbers.
+
+use std::cmp::Reverse;
+
+use pgwal::RelFileLocator;
+
+use super::GarbageMap;
+use crate::settled_blocks::Merge;
+
+/// What the map takes, in bytes, as it was last counted and what may have come since.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    limit: u64,
+    counted: u64,
+    /// Pages that were taken up since.
+    pub(super) tracked: u64,
+    /// Records that were told since.
+    pub(super) records: u64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { limit: u64::MAX, counted: 0, tracked: 0, records: 0 }
+    }
+}
+
+impl Memory {
+    /// About what a page takes that is tracked.
+    const PAGE: u64 = 512;
+    /// About what a record adds to the lists of changes by open transactions.
+    const RECORD: u64 = 32;
+
+    /// Whether the limit may have been reached; if so, memory is to be counted.
+    pub(super) fn may_be_short(&self) -> bool {
+        // At least a part of the limit comes between two counts, which take long.
+        let left = self.limit.saturating_sub(self.counted).max(self.limit / 16);
+        self.tracked * Self::PAGE + self.records * Self::RECORD > left
+    }
+}
+
+impl GarbageMap {
+    /// The map may take about so many bytes of memory. At a checkpoint, or when it has grown much, it gives up what does
+    /// not fit, first that which is least missed.
+    pub fn set_max_memory(&mut self, bytes: u64) {
+        self.memory.limit = bytes;
+    }
+
+    /// About how many bytes of memory the map takes: what is settled, and what is not.
+    #[must_use]
+    pub fn memory(&self) -> (u64, u64) {
+        let sum = |(settled, tracked): (usize, usize), (more, more_tracked): (usize, usize)| {
+            (settled + more, tracked + more_tracked)
+        };
+        let relations = self.relations.len() * 2 * size_of::<(RelFileLocator, crate::relation::Relation)>();
+        let all = self.relations.values().map(crate::relation::Relation::memory);
+        let (settled, tracked) = all.fold((relations, 0), sum);
+        (settled as u64, (tracked + self.transactions.memory()) as u64)
+    }
+
+    /// Whether files may be read: there is room, or can be made without giving up dead tuples.
+    pub(crate) fn has_room(&mut self) -> bool {
+        if self.memory.may_be_short() {
+            self.save_memory();
+        }
+        self.memory.counted < self.memory.limit
+    }
+
+    /// Counts what the map takes and gives up what is beyond the limit.
+    pub(super) fn save_memory(&mut self) {
+        let limit = self.memory.limit;
+        // Not only just: it is not to begin anew at once.
+        let aim = limit - limit / 8;
+        let (mut settled, mut tracked) = self.memory();
+        for merge in [Merge::Clean, Merge::All] {
+            // When pages are most of it, dead tuples are not given up for them.
+            if settled + tracked <= limit || merge == Merge::All && settled <= limit / 2 {
+                continue;
+            }
+            for relation in self.relations.values_mut() {
+                if settled + tracked <= aim {
+                    break;
+                }
+                let before = relation.memory().0;
+                relation.merge(merge);
+                settled -= (before - relation.memory().0) as u64;
+            }
+        }
+        if settled + tracked > limit {
+            let mut relations: Vec<_> =
+                self.relations.iter().map(|(locator, relation)| (relation.memory().1, *locator)).collect();
+            relations.sort_unstable_by_key(|(memory, _)| Reverse(*memory));
+            for (_, locator) in relations {
+                if settled + tracked <= aim {
+                    break;
+                }
+                self.give_up_pages(locator);
+                (settled, tracked) = self.memory();
+            }
+        }
+        self.memory = Memory { limit, counted: settled + tracked, tracked: 0, records: 0 };
+    }
+
+    fn give_up_pages(&mut self, locator: RelFileLocator) {
+        self.transactions.forget_blocks(locator);
+        let position = self.position;
+        if let Some(relation) = self.relations.get_mut(&locator) {
+            relation.lose_tracked(position);
+        }
+    }
+}

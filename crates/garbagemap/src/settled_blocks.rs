@@ -1,0 +1,504 @@
+//! Blocks of a range that are settled: counts are enough until their next image. There may be millions, so that they are
+//! kept packed.
+//!
+//! ```text
+//! blocks with counts, lost ones, merged ones   three sets
+//! sums of the merged ones                      if there are any
+//! blocks with garbage                          a set
+//! tuples, free bytes                           of the blocks without garbage, a column each
+//! tuples, dead tuples, ...                     of the blocks with garbage, a column each
+//! ```
+//! A column holds its least number, and what the others are above it in units of their greatest common divisor, in as few
+//! bits as suffice: rows of one length, and pages filled once, take hardly any room.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bits::{BitReader, BitWriter};
+use crate::page::Counts;
+use crate::places::{Places, RANGE_BLOCKS};
+
+/// Sums over some blocks of a range.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sums {
+    pub(crate) tuples: u32,
+    pub(crate) dead_tuples: u32,
+    pub(crate) dead_bytes: u32,
+    pub(crate) lp_dead: u32,
+    pub(crate) redirects: u32,
+    pub(crate) free_space: u32,
+}
+
+impl Sums {
+    const FIELDS: usize = 6;
+
+    fn from_array([tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space]: [u32; Self::FIELDS]) -> Self {
+        Self { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space }
+    }
+
+    fn to_array(self) -> [u32; Self::FIELDS] {
+        let Self { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space } = self;
+        [tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space]
+    }
+
+    /// The numbers of one block; each block has less than 65,536 of anything, and there are few blocks.
+    pub(crate) fn add(&mut self, counts: &Counts) {
+        let counts = fields(counts).map(u32::from);
+        let sums = self.to_array();
+        *self = Self::from_array(std::array::from_fn(|field| sums[field].saturating_add(counts[field])));
+    }
+
+    /// What `part` of `whole` blocks have, if each has the same.
+    fn portion(self, part: u16, whole: u16) -> Self {
+        let portion = |sum: u32| u64::from(sum) * u64::from(part) / u64::from(whole.max(1));
+        Self::from_array(self.to_array().map(|sum| portion(sum) as u32))
+    }
+
+    /// What the block at `index` of `whole` has, if each has the same: all together have the sums.
+    fn share(self, index: u16, whole: u16) -> Counts {
+        let (before, with) = (self.portion(index, whole).to_array(), self.portion(index + 1, whole).to_array());
+        from_fields(std::array::from_fn(|field| u16::try_from(with[field] - before[field]).unwrap_or(u16::MAX)))
+    }
+
+    /// Whether there is anything but tuples and free bytes.
+    pub(crate) fn have_garbage(&self) -> bool {
+        Self { tuples: 0, free_space: 0, ..*self } != Self::default()
+    }
+}
+
+fn fields(counts: &Counts) -> [u16; Sums::FIELDS] {
+    let Counts { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space } = *counts;
+    [tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space]
+}
+
+fn field_mut(counts: &mut Counts, field: usize) -> &mut u16 {
+    let Counts { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space } = counts;
+    match field {
+        0 => tuples,
+        1 => dead_tuples,
+        2 => dead_bytes,
+        3 => lp_dead,
+        4 => redirects,
+        _ => free_space,
+    }
+}
+
+fn from_fields([tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space]: [u16; Sums::FIELDS]) -> Counts {
+    Counts { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space }
+}
+
+/// All [`fields`].
+const ALL: &[usize] = &[0, 1, 2, 3, 4, 5];
+/// Those that are not zero on a page without garbage.
+const CLEAN: &[usize] = &[0, 5];
+
+/// Whether the block has anything but tuples and free bytes.
+fn has_garbage(counts: &Counts) -> bool {
+    Counts { tuples: 0, free_space: 0, ..*counts } != Counts::default()
+}
+
+/// How much is merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Merge {
+    /// The blocks without garbage: dead tuples stay exact.
+    Clean,
+    /// All blocks.
+    All,
+}
+
+/// The settled blocks of a range, unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SettledBlocks {
+    counted: Places,
+    counts: [Counts; RANGE_BLOCKS as usize],
+    lost: Places,
+    /// Blocks that are not told one by one any more, to save memory.
+    merged: Places,
+    merged_sums: Sums,
+}
+
+impl Default for SettledBlocks {
+    fn default() -> Self {
+        Self {
+            counted: Places::EMPTY,
+            counts: [Counts::default(); RANGE_BLOCKS as usize],
+            lost: Places::EMPTY,
+            merged: Places::EMPTY,
+            merged_sums: Sums::default(),
+        }
+    }
+}
+
+impl SettledBlocks {
+    /// Nothing more is known of the block than its counts.
+    pub(crate) fn set_counts(&mut self, place: u16, counts: Counts) {
+        self.counted.insert(place);
+        self.counts[usize::from(place % RANGE_BLOCKS)] = counts;
+    }
+
+    /// Nothing is known of the block any more.
+    pub(crate) fn set_lost(&mut self, place: u16) {
+        self.lost.insert(place);
+    }
+
+    /// Forgets blocks. Of merged ones goes the average.
+    pub(crate) fn forget(&mut self, places: &Places) {
+        self.counted = self.counted.without(places);
+        self.lost = self.lost.without(places);
+        let left = self.merged.without(places);
+        if left != self.merged {
+            self.merged_sums = self.merged_sums.portion(left.len(), self.merged.len());
+            self.merged = left;
+        }
+    }
+
+    /// Keeps only the sums of some blocks.
+    pub(crate) fn merge(&mut self, merge: Merge) {
+        for place in self.counted.iter() {
+            let counts = &self.counts[usize::from(place)];
+            if merge == Merge::All || !has_garbage(counts) {
+                self.merged_sums.add(counts);
+                self.merged.insert(place);
+            }
+        }
+        self.counted = self.counted.without(&self.merged);
+    }
+
+    /// Lost blocks.
+    pub(crate) fn lost(&self) -> &Places {
+        &self.lost
+    }
+
+    /// Blocks of which something is known, lost ones included.
+    pub(crate) fn known(&self) -> Places {
+        self.counted.or(&self.lost).or(&self.merged)
+    }
+
+    /// Tells the counts of those of `places` that are known, `None` for lost ones. For merged ones it is what is left
+    /// of the sums when all have the same.
+    pub(crate) fn for_each(&self, places: &Places, mut tell: impl FnMut(u16, Option<Counts>)) {
+        for place in self.counted.and(places).iter() {
+            tell(place, Some(self.counts[usize::from(place)]));
+        }
+        for place in self.lost.and(places).iter() {
+            tell(place, None);
+        }
+        let whole = self.merged.len();
+        for (index, place) in (0..whole).zip(self.merged.iter()) {
+            if places.contains(place) {
+                tell(place, Some(self.merged_sums.share(index, whole)));
+            }
+        }
+    }
+
+    /// What is kept of them.
+    pub(crate) fn pack(&self) -> PackedBlocks {
+        let mut writer = BitWriter::default();
+        for places in [&self.counted, &self.lost, &self.merged] {
+            write_places(&mut writer, places);
+        }
+        if !self.merged.is_empty() {
+            self.merged_sums.to_array().iter().for_each(|sum| writer.write(*sum, 32));
+        }
+        let garbage: Places =
+            self.counted.iter().filter(|place| has_garbage(&self.counts[usize::from(*place)])).collect();
+        write_places(&mut writer, &garbage);
+        let mut numbers = Vec::with_capacity(RANGE_BLOCKS.into());
+        for (places, columns) in [(self.counted.without(&garbage), CLEAN), (garbage, ALL)] {
+            for column in columns {
+                numbers.clear();
+                numbers.extend(places.iter().map(|place| fields(&self.counts[usize::from(place)])[*column]));
+                write_column(&mut writer, &numbers);
+            }
+        }
+        let mut sums = self.merged_sums;
+        self.counted.iter().for_each(|place| sums.add(&self.counts[usize::from(place)]));
+        PackedBlocks {
+            bytes: writer.finish(),
+            sums,
+            known: self.counted.len() + self.merged.len(),
+            lost: self.lost.len(),
+            merged: match (self.merged.is_empty(), self.merged_sums.have_garbage()) {
+                (true, _) => None,
+                (false, false) => Some(Merge::Clean),
+                (false, true) => Some(Merge::All),
+            },
+        }
+    }
+}
+
+/// The settled blocks of a range, packed, with what all of them have.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct PackedBlocks {
+    bytes: Box<[u8]>,
+    sums: Sums,
+    /// Blocks, without the lost ones.
+    known: u16,
+    lost: u16,
+    /// How far blocks are merged.
+    merged: Option<Merge>,
+}
+
+impl PackedBlocks {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known == 0 && self.lost == 0
+    }
+
+    pub(crate) fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
+    /// Number of blocks, without the lost ones.
+    pub(crate) fn known_blocks(&self) -> u16 {
+        self.known
+    }
+
+    pub(crate) fn lost_blocks(&self) -> u16 {
+        self.lost
+    }
+
+    /// What the merged ones among them have, if there are any: garbage too, or only tuples.
+    pub(crate) fn merged(&self) -> Option<Merge> {
+        self.merged
+    }
+
+    /// Bytes of memory beside the struct's own.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn unpack(&self) -> SettledBlocks {
+        let mut blocks = SettledBlocks::default();
+        if self.is_empty() {
+            return blocks;
+        }
+        let mut reader = BitReader::new(&self.bytes);
+        for places in [&mut blocks.counted, &mut blocks.lost, &mut blocks.merged] {
+            *places = read_places(&mut reader);
+        }
+        if !blocks.merged.is_empty() {
+            blocks.merged_sums = Sums::from_array(std::array::from_fn(|_| reader.read(32)));
+        }
+        let garbage = read_places(&mut reader);
+        for (places, columns) in [(blocks.counted.without(&garbage), CLEAN), (garbage, ALL)] {
+            for column in columns {
+                let numbers = Column::read(&mut reader, !places.is_empty());
+                for place in places.iter() {
+                    *field_mut(&mut blocks.counts[usize::from(place)], *column) = numbers.next(&mut reader);
+                }
+            }
+        }
+        blocks
+    }
+}
+
+/// How a set is written.
+mod form {
+    /// All places before one, which follows.
+    pub(super) const BEFORE: u32 = 0;
+    /// How many, and each.
+    pub(super) const LIST: u32 = 1;
+    /// A bit for each.
+    pub(super) const BITS: u32 = 2;
+}
+const FORM_BITS: u32 = 2;
+/// Bits of a place, and of a number of places but the greatest.
+const PLACE_BITS: u32 = RANGE_BLOCKS.ilog2();
+
+fn write_places(writer: &mut BitWriter, places: &Places) {
+    let length = places.len();
+    if *places == Places::before(length) {
+        writer.write(form::BEFORE, FORM_BITS);
+        writer.write(length.into(), PLACE_BITS + 1);
+    } else if (u32::from(length) + 1) * PLACE_BITS < RANGE_BLOCKS.into() {
+        writer.write(form::LIST, FORM_BITS);
+        writer.write(length.into(), PLACE_BITS);
+        places.iter().for_each(|place| writer.write(place.into(), PLACE_BITS));
+    } else {
+        writer.write(form::BITS, FORM_BITS);
+        for word in places.words() {
+            writer.write(*word as u32, 32);
+            writer.write((*word >> 32) as u32, 32);
+        }
+    }
+}
+
+fn read_places(reader: &mut BitReader<'_>) -> Places {
+    let mut places = Places::EMPTY;
+    match reader.read(FORM_BITS) {
+        form::BEFORE => places = Places::before(reader.read(PLACE_BITS + 1) as u16),
+        form::LIST => {
+            for _ in 0..reader.read(PLACE_BITS) {
+                places.insert(reader.read(PLACE_BITS) as u16);
+            }
+        }
+        _ => {
+            for word in places.words_mut() {
+                *word = u64::from(reader.read(32)) | u64::from(reader.read(32)) << 32;
+            }
+        }
+    }
+    places
+}
+
+/// Bits of how many bits the numbers of a column take: none to 16.
+const WIDTH_BITS: u32 = 5;
+
+fn write_column(writer: &mut BitWriter, numbers: &[u16]) {
+    let (Some(least), Some(most)) = (numbers.iter().min(), numbers.iter().max()) else { return };
+    let unit = numbers.iter().fold(0, |unit, number| greatest_common_divisor(unit, number - least)).max(1);
+    let width = u16::BITS - ((most - least) / unit).leading_zeros();
+    writer.write(width, WIDTH_BITS);
+    writer.write((*least).into(), u16::BITS);
+    if width > 0 {
+        writer.write(unit.into(), u16::BITS);
+        numbers.iter().for_each(|number| writer.write(((number - least) / unit).into(), width));
+    }
+}
+
+fn greatest_common_divisor(mut one: u16, mut other: u16) -> u16 {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
+}
+
+/// The beginning of a column.
+struct Column {
+    least: u16,
+    unit: u16,
+    width: u32,
+}
+
+impl Column {
+    /// Of an empty column nothing was written.
+    fn read(reader: &mut BitReader<'_>, any: bool) -> Self {
+        if !any {
+            return Self { least: 0, unit: 0, width: 0 };
+        }
+        let width = reader.read(WIDTH_BITS).min(u16::BITS);
+        let least = reader.read(u16::BITS) as u16;
+        Self { least, unit: if width > 0 { reader.read(u16::BITS) as u16 } else { 0 }, width }
+    }
+
+    fn next(&self, reader: &mut BitReader<'_>) -> u16 {
+        self.least.wrapping_add((reader.read(self.width) as u16).wrapping_mul(self.unit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn counts() -> impl Strategy<Value = Counts> {
+        let clean =
+            (0u16..300, 0u16..9000).prop_map(|(tuples, free_space)| Counts { tuples, free_space, ..Counts::default() });
+        let any = any::<[u16; 6]>().prop_map(from_fields);
+        prop_oneof![4 => clean, 1 => any]
+    }
+
+    fn blocks() -> impl Strategy<Value = SettledBlocks> {
+        let block = (0..RANGE_BLOCKS, prop_oneof![9 => counts().prop_map(Some), 1 => Just(None)]);
+        prop_oneof![
+            3 => proptest::collection::vec(block, 0..300).boxed(),
+            1 => proptest::collection::vec(counts(), 1024).prop_map(|all| (0..).zip(all.into_iter().map(Some)).collect()).boxed(),
+        ]
+        .prop_map(|told| {
+            let mut blocks = SettledBlocks::default();
+            for (place, counts) in told {
+                blocks.forget(&Places::from_iter([place]));
+                match counts {
+                    Some(counts) => blocks.set_counts(place, counts),
+                    None => blocks.set_lost(place),
+                }
+            }
+            blocks
+        })
+    }
+
+    fn list(blocks: &SettledBlocks, places: &Places) -> Vec<(u16, Option<Counts>)> {
+        let mut list = Vec::new();
+        blocks.for_each(places, |place, counts| list.push((place, counts)));
+        list.sort_by_key(|(place, _)| *place);
+        list
+    }
+
+    fn sums<'a>(list: impl IntoIterator<Item = &'a (u16, Option<Counts>)>) -> Sums {
+        let mut sums = Sums::default();
+        list.into_iter().filter_map(|(_, counts)| counts.as_ref()).for_each(|counts| sums.add(counts));
+        sums
+    }
+
+    const EVERYWHERE: u16 = RANGE_BLOCKS;
+
+    proptest! {
+        #[test]
+        fn what_is_packed_is_unpacked(blocks in blocks()) {
+            let all = list(&blocks, &Places::before(EVERYWHERE));
+            let packed = blocks.pack();
+            prop_assert_eq!(&list(&packed.unpack(), &Places::before(EVERYWHERE)), &all);
+            prop_assert_eq!(packed.sums(), &sums(&all));
+            prop_assert_eq!(usize::from(packed.known_blocks()), all.iter().filter(|(_, counts)| counts.is_some()).count());
+            prop_assert_eq!(usize::from(packed.lost_blocks()), all.iter().filter(|(_, counts)| counts.is_none()).count());
+            prop_assert_eq!(packed.merged(), None);
+        }
+
+        /// Merged blocks are still known, their sums stay, and dead tuples stay where they are if only clean ones are merged.
+        #[test]
+        fn merged_blocks_keep_their_sums(blocks in blocks(), all in any::<bool>()) {
+            let before = list(&blocks, &Places::before(EVERYWHERE));
+            let mut merged = blocks.clone();
+            merged.merge(if all { Merge::All } else { Merge::Clean });
+            let packed = merged.pack();
+            let after = list(&packed.unpack(), &Places::before(EVERYWHERE));
+            prop_assert_eq!(packed.unpack().known(), blocks.known());
+            prop_assert_eq!(packed.sums(), &sums(&before));
+            prop_assert_eq!(sums(&after), sums(&before));
+            if !all {
+                for ((place, before), (_, after)) in before.iter().zip(&after) {
+                    let dead = |counts: &Option<Counts>| counts.map(|counts| (counts.dead_tuples, counts.dead_bytes, counts.lp_dead, counts.redirects));
+                    prop_assert_eq!(dead(before), dead(after), "{}", place);
+                }
+                prop_assert_ne!(packed.merged(), Some(Merge::All));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_unpacked_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let packed = PackedBlocks { bytes: bytes.into(), known: 1, ..PackedBlocks::default() };
+            let blocks = packed.unpack();
+            list(&blocks, &Places::before(EVERYWHERE));
+        }
+    }
+
+    #[test]
+    fn rows_of_one_length_take_little_room() {
+        let mut blocks = SettledBlocks::default();
+        for place in 0..RANGE_BLOCKS {
+            let dead = if place % 10 == 3 { 1 + place % 7 } else { 0 };
+            let clean = Counts { tuples: 61, free_space: 32, ..Counts::default() };
+            blocks.set_counts(place, Counts { dead_tuples: dead, dead_bytes: dead * 121, ..clean });
+        }
+        assert!(blocks.pack().memory() < 102 * 2 + 150, "{}", blocks.pack().memory());
+        blocks.merge(Merge::Clean);
+        blocks.merge(Merge::All);
+        assert!(blocks.pack().memory() < 40, "{}", blocks.pack().memory());
+    }
+
+    #[test]
+    fn of_forgotten_blocks_goes_what_they_had_or_the_average() {
+        let mut blocks = SettledBlocks::default();
+        for place in 0..10 {
+            blocks.set_counts(place, Counts { tuples: place, dead_tuples: u16::from(place == 4), ..Counts::default() });
+        }
+        blocks.merge(Merge::Clean);
+        blocks.forget(&Places::from_iter([4, 9]));
+        let sums = blocks.pack().sums;
+        // 41 tuples in 9 blocks were merged, of which one is gone.
+        assert_eq!((sums.tuples, sums.dead_tuples), (41 * 8 / 9, 0));
+        blocks.forget(&Places::before(RANGE_BLOCKS));
+        assert!(blocks.pack().is_empty());
+        assert_eq!(blocks.pack().sums, Sums::default());
+    }
+}
