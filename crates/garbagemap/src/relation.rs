@@ -188,7 +188,8 @@ impl Relation {
             FileProgress::Blocks(blocks) => blocks / u32::from(RANGE_BLOCKS),
             FileProgress::All => u32::MAX,
         };
-        for (_, range) in self.ranges.range_mut(range_of(before)..range_of(progress)) {
+        let (from, to) = (range_of(before), range_of(progress));
+        for (_, range) in self.ranges.range_mut(from.min(to)..to) {
             range.settle(flushed);
         }
         if progress == FileProgress::All && self.ranges.values().all(|range| range.lost().is_empty()) {
