@@ -14,13 +14,13 @@ mod transactions;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 pub(crate) use self::files::FilePage;
 use self::memory::Memory;
 use pgwal::rmgr::multixact::MultiXact;
 use pgwal::{Fork, Lsn, Record, RecordError, RelFileLocator};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use walker_core::{Plugin, PluginError};
 
@@ -49,7 +49,7 @@ const EXAMPLE_QUESTION: &str = "\"Position\"";
 /// The dead tuples of all heaps, by block.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct GarbageMap {
-    relations: HashMap<RelFileLocator, Relation>,
+    relations: FxHashMap<RelFileLocator, Relation>,
     transactions: Transactions,
     multixacts: MultiXacts,
     position: Lsn,
@@ -94,7 +94,7 @@ impl GarbageMap {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            relations: HashMap::new(),
+            relations: FxHashMap::default(),
             transactions: Transactions::default(),
             multixacts: MultiXacts::default(),
             position: Lsn::INVALID,

@@ -1,15 +1,14 @@
 //! Sets of transactions, as far as one of their members updates.
 
-use std::collections::HashMap;
-
 use pgwal::rmgr::multixact::Create;
 use pgwal::{MultiXactId, TransactionId};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 /// The updating member, if any, of each set that came into being since the walk began or that the server was asked for.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct MultiXacts {
-    updaters: HashMap<MultiXactId, Option<TransactionId>>,
+    updaters: FxHashMap<MultiXactId, Option<TransactionId>>,
 }
 
 impl MultiXacts {

@@ -118,12 +118,13 @@ fn aligned(length: u16) -> u16 {
 impl TrackedPage {
     /// A page that `PageInit` made: empty, of this size in bytes.
     pub(crate) fn initialised(page_size: u16) -> Self {
-        Self::with_upper(page_size)
+        Self::with_items(page_size, 0)
     }
 
-    /// A page with these line pointers, whose tuples begin at `upper`.
-    pub(crate) fn with_upper(upper: u16) -> Self {
-        Self { last_lsn: Lsn::INVALID, items: Vec::new(), upper, counts: Counts::default(), pending: SmallVec::new() }
+    /// A page whose tuples begin at `upper`, to which so many line pointers will be appended.
+    pub(crate) fn with_items(upper: u16, capacity: usize) -> Self {
+        let items = Vec::with_capacity(capacity);
+        Self { last_lsn: Lsn::INVALID, items, upper, counts: Counts::default(), pending: SmallVec::new() }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -175,6 +176,13 @@ impl TrackedPage {
         if !matches!(before, Item::Unused) {
             self.pending.retain(|pending| pending.offset != offset);
         }
+    }
+
+    /// Adds a line pointer behind the last.
+    pub(crate) fn append(&mut self, item: Item) {
+        let item = PackedItem::from(item);
+        self.items.push(item);
+        self.count(item.into(), u16::wrapping_add);
     }
 
     fn count(&mut self, item: Item, step: fn(u16, u16) -> u16) {

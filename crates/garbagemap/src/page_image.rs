@@ -19,21 +19,24 @@ pub(crate) struct PageImage {
 
 /// Reads the page.
 pub(crate) fn read(page: &HeapPage<'_>, knowledge: &mut Knowledge<'_>) -> Result<PageImage, Malformed> {
-    let mut tracked = TrackedPage::with_upper(page.upper);
+    let mut tracked = TrackedPage::with_items(page.upper, page.items().size_hint().0);
     let mut inexact = None;
     for (offset, item) in page.items() {
         match item.flags {
-            ItemFlags::Unused => tracked.put(offset, Item::Unused),
-            ItemFlags::Redirect => tracked.put(offset, Item::Redirect),
-            ItemFlags::Dead => tracked.put(offset, Item::LpDead),
+            ItemFlags::Unused => tracked.append(Item::Unused),
+            ItemFlags::Redirect => tracked.append(Item::Redirect),
+            ItemFlags::Dead => tracked.append(Item::LpDead),
             ItemFlags::Normal => {
                 let tuple = page.tuple(&item)?;
                 let fate = fate(&tuple, knowledge, &mut inexact);
-                tracked.put(offset, Item::Tuple { length: item.length, dead: fate == Fate::Dead });
+                tracked.append(Item::Tuple { length: item.length, dead: fate == Fate::Dead });
                 if let Fate::Open { inserter, deleter } = fate {
-                    let pending = |xid, change| Pending { offset, xid, change };
-                    tracked.pending.extend(inserter.map(|xid| pending(xid, Change::Insert)));
-                    tracked.pending.extend(deleter.map(|xid| pending(xid, Change::Delete)));
+                    if let Some(xid) = inserter {
+                        tracked.pending.push(Pending { offset, xid, change: Change::Insert });
+                    }
+                    if let Some(xid) = deleter {
+                        tracked.pending.push(Pending { offset, xid, change: Change::Delete });
+                    }
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! Who is open, who ended how, and which blocks wait for whom.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use pgwal::{BlockNumber, RelFileLocator, TransactionId};
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -62,12 +63,12 @@ impl Ended {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Transactions {
     ended: Ended,
-    prepared: HashSet<TransactionId>,
+    prepared: FxHashSet<TransactionId>,
     /// Open transactions that have written something since the walk began.
-    seen: HashSet<TransactionId>,
+    seen: FxHashSet<TransactionId>,
     last_seen: TransactionId,
     /// Blocks with changes of an open transaction. A block may stand here more than once.
-    pending: HashMap<TransactionId, Vec<(RelFileLocator, BlockNumber)>>,
+    pending: FxHashMap<TransactionId, Vec<(RelFileLocator, BlockNumber)>>,
     /// All transactions from this one on began, and so end or are prepared, in the part of the log that is read.
     horizon: Option<TransactionId>,
     /// Of those, the ones before this ended at the latest when the server last started.
