@@ -12,9 +12,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod activity;
 mod bits;
 mod block_range;
+mod codec;
 mod data_files;
+mod deleters;
 mod inexact;
 mod kept_map;
 mod log_line;
@@ -30,11 +33,15 @@ pub mod snapshot;
 mod transaction_log;
 mod transactions;
 
+pub use codec::NotUnderstood;
 pub use data_files::{DataFiles, Limits};
 pub use inexact::Inexact;
 pub use kept_map::KeptMap;
 pub use map::{GarbageMap, TransactionStatus};
 pub use page::Counts;
-pub use question::{Answer, Question, RangeSummary, RelationAnswer, TooManyRanges};
+pub use question::{
+    Answer, BlockCounts, BlocksAnswer, DatabaseAnswer, Question, RangeSummary, RelationAnswer, RelationTotals,
+    TooManyRanges,
+};
 pub use relation::RelationSummary;
 pub use transaction_log::{Known, TransactionLog};

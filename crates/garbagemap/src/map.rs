@@ -4,6 +4,7 @@
 //! of them do with pages. Only the main fork counts, and the visibility map. An image that redo applies is the page
 //! after the record: then the record's other content is not applied on top.
 
+mod answers;
 mod files;
 mod heap;
 mod memory;
@@ -19,15 +20,15 @@ use std::rc::Rc;
 pub(crate) use self::files::FilePage;
 use self::memory::Memory;
 use pgwal::rmgr::multixact::MultiXact;
-use pgwal::{Fork, Lsn, Record, RecordError, RelFileLocator};
+use pgwal::{Fork, Lsn, Record, RecordError, RelFileLocator, TransactionId};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use walker_core::{Plugin, PluginError};
 
+use crate::codec;
 use crate::inexact::Inexact;
 use crate::log_line::log_line;
 use crate::multixacts::MultiXacts;
-use crate::question::{Answer, Question, RelationAnswer, TooManyRanges};
 use crate::relation::{Relation, RelationSummary};
 use crate::transaction_log::TransactionLog;
 use crate::transactions::Transactions;
@@ -43,8 +44,6 @@ pub enum TransactionStatus {
 
 /// Size of a data page in bytes: PostgreSQL's default, the only one supported here.
 pub(crate) const PAGE_SIZE: u16 = 8192;
-/// A question that a person can ask, for the answer to one that is none.
-const EXAMPLE_QUESTION: &str = "\"Position\"";
 
 /// The dead tuples of all heaps, by block.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,6 +65,11 @@ pub struct GarbageMap {
     full_page_writes_changed: Lsn,
     /// Where the running transactions were told last.
     running_told: Lsn,
+    /// When the last transaction ended that was told of, in microseconds since the year 2000.
+    time: Option<i64>,
+    /// What was deleted by transactions before this one may be removed from all tables, as the server said last.
+    #[serde(skip)]
+    removable_before: Option<TransactionId>,
     /// What makes all numbers inexact.
     everywhere: Option<Inexact>,
     /// How much memory it takes.
@@ -104,6 +108,8 @@ impl GarbageMap {
             flushed: Lsn::INVALID,
             full_page_writes_changed: Lsn::INVALID,
             running_told: Lsn::INVALID,
+            time: None,
+            removable_before: None,
             everywhere: None,
             memory: Memory::default(),
             server: None,
@@ -131,30 +137,6 @@ impl GarbageMap {
         relations.sort_unstable_by_key(|(locator, _)| **locator);
         relations.into_iter().map(move |(locator, relation)| {
             log_line(*locator, &relation.range_summaries(blocks_per_range, relation.known_end()))
-        })
-    }
-
-    /// Answers a question for the present position.
-    ///
-    /// # Errors
-    /// [`TooManyRanges`] if the answer would be too large.
-    pub fn ask(&self, question: &Question) -> Result<Answer, TooManyRanges> {
-        Ok(match question {
-            Question::Position => Answer::Position(self.position.get()),
-            Question::Relation { relation: (tablespace, database, number), blocks_per_range, total_blocks } => {
-                let ranges = total_blocks.div_ceil((*blocks_per_range).max(1));
-                if ranges > TooManyRanges::LIMIT {
-                    return Err(TooManyRanges(ranges));
-                }
-                let unknown = Relation::default();
-                let locator = RelFileLocator::new(*tablespace, *database, *number);
-                let relation = self.relations.get(&locator).unwrap_or(&unknown);
-                Answer::Relation(RelationAnswer {
-                    position: self.position.get(),
-                    ranges: relation.range_summaries(*blocks_per_range, *total_blocks),
-                    inexact: relation.cause(self.everywhere).map(|cause| cause.to_string()),
-                })
-            }
         })
     }
 
@@ -258,8 +240,6 @@ impl Plugin for GarbageMap {
 
     fn answer(&mut self, question: &[u8], position: Lsn) -> Result<Vec<u8>, PluginError> {
         self.position = self.position.max(position);
-        let question: Question = serde_json::from_slice(question)
-            .map_err(|error| format!("the question is not understood: {error}; try {EXAMPLE_QUESTION}"))?;
-        Ok(serde_json::to_vec(&self.ask(&question)?)?)
+        codec::answer(question, |question| self.ask(question))
     }
 }

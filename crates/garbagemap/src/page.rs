@@ -215,15 +215,16 @@ impl TrackedPage {
         self.pending.push(Pending { offset, xid: deleter, change: Change::Delete });
     }
 
-    /// The tuple is dead from now on, if there is one.
-    pub(crate) fn kill(&mut self, offset: OffsetNumber) {
-        if let Item::Tuple { length, dead: false } = self.item(offset) {
-            self.put(offset, Item::Tuple { length, dead: true });
-        }
+    /// The tuple is dead from now on, if there is one. Returns whether it was not before.
+    pub(crate) fn kill(&mut self, offset: OffsetNumber) -> bool {
+        let Item::Tuple { length, dead: false } = self.item(offset) else { return false };
+        self.put(offset, Item::Tuple { length, dead: true });
+        true
     }
 
-    /// A transaction ended: what it did counts now.
-    pub(crate) fn finish(&mut self, xid: TransactionId, committed: bool) {
+    /// A transaction ended: what it did counts now. Returns how many tuples died: deleted ones if it committed, else
+    /// inserted ones.
+    pub(crate) fn finish(&mut self, xid: TransactionId, committed: bool) -> u64 {
         let mut ended: SmallVec<[Pending; 8]> = SmallVec::new();
         self.pending.retain(|pending| {
             let of_it = pending.xid == xid;
@@ -232,11 +233,13 @@ impl TrackedPage {
             }
             !of_it
         });
+        let mut died = 0;
         for pending in ended {
             if (pending.change == Change::Delete) == committed {
-                self.kill(pending.offset);
+                died += u64::from(self.kill(pending.offset));
             }
         }
+        died
     }
 
     /// What the transaction did is not waited for any more. Returns whether it did anything here.
@@ -354,8 +357,8 @@ mod tests {
                 match step {
                     0 => page.insert(at(offset), 50, Some(xid(transaction))),
                     1 => page.delete(at(offset), xid(transaction)),
-                    2 => page.finish(xid(transaction), true),
-                    3 => page.finish(xid(transaction), false),
+                    2 => drop(page.finish(xid(transaction), true)),
+                    3 => drop(page.finish(xid(transaction), false)),
                     4 => page.put(at(offset), Item::LpDead),
                     _ => page.put(at(offset), Item::Unused),
                 }

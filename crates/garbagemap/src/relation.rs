@@ -1,13 +1,15 @@
 //! All that is known of one relation.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use pgwal::{BlockNumber, Lsn, TransactionId};
 use serde::{Deserialize, Serialize};
 
+use crate::activity::Activity;
 use crate::block_range::{Block, BlockRange, Standing};
 use crate::inexact::Inexact;
-use crate::page::TrackedPage;
+use crate::page::{Counts, TrackedPage};
 use crate::places::{Places, RANGE_BLOCKS};
 use crate::question::RangeSummary;
 use crate::settled_blocks::Merge;
@@ -55,6 +57,8 @@ pub(crate) struct Relation {
     cut_at: Option<BlockNumber>,
     /// Since when, and why, blocks are lost, if there are any.
     lost: Option<Loss>,
+    /// What happened to it in the course of time.
+    pub(crate) activity: Activity,
 }
 
 /// Blocks of which nothing is known any more.
@@ -239,7 +243,8 @@ impl Relation {
         let add = |(settled, tracked): (usize, usize), (more_settled, more_tracked): (usize, usize)| {
             (settled + more_settled, tracked + more_tracked)
         };
-        self.ranges.values().map(|range| range.memory()).fold((self.ranges.len() * entry, 0), add)
+        let fixed = self.ranges.len() * entry + self.activity.memory();
+        self.ranges.values().map(|range| range.memory()).fold((fixed, 0), add)
     }
 
     pub(crate) fn note(&mut self, cause: Inexact) {
@@ -338,6 +343,33 @@ impl Relation {
             }
         }
         summaries
+    }
+}
+
+impl Relation {
+    /// Whether the block was told of and its content is known.
+    pub(crate) fn was_told(&self, number: BlockNumber) -> bool {
+        let (range, place) = BlockRange::place(number);
+        self.ranges.get(&range).is_some_and(|range| range.standing(place) == Standing::Known)
+    }
+
+    /// How many blocks were told of whose content is not known any more.
+    pub(crate) fn lost_blocks(&self) -> u64 {
+        self.ranges.values().map(|range| u64::from(range.totals().2)).sum()
+    }
+
+    /// Tells of those of `blocks` that were told of: counts, `None` for lost ones, and whether it is all-visible. In no order.
+    pub(crate) fn for_each_block(&self, blocks: RangeInclusive<u32>, mut tell: impl FnMut(u32, Option<Counts>, bool)) {
+        let size = u32::from(RANGE_BLOCKS);
+        let (from, to) = (u64::from(*blocks.start()), u64::from(*blocks.end()) + 1);
+        if from >= to {
+            return;
+        }
+        for (number, range) in self.ranges.range(blocks.start() / size..=blocks.end() / size) {
+            range.for_each(&places(*number, from, to), |place, counts| {
+                tell(number * size + u32::from(place), counts, range.all_visible().contains(place));
+            });
+        }
     }
 }
 

@@ -17,6 +17,11 @@ pub trait TransactionLog: fmt::Debug {
 
     /// The member that updates or deletes, if any; `None` if the members are not known.
     fn updater(&self, id: MultiXactId) -> Option<Option<TransactionId>>;
+
+    /// What was deleted by transactions before this one may be removed from all tables; `None` if that is not known.
+    fn removable_before(&self) -> Option<TransactionId> {
+        None
+    }
 }
 
 /// How a transaction stands.

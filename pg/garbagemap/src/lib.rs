@@ -3,10 +3,14 @@
 //! The same library is loaded by the worker, through `walker.plugins`, and by backends, through the SQL functions; the
 //! map itself is in the worker only.
 
+mod blocks;
+mod rights;
 mod server_transactions;
 mod settings;
 mod sql;
+mod tables;
 mod target;
+mod worker;
 
 use std::cell::Cell;
 use std::rc::Rc;

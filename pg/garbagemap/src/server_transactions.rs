@@ -1,6 +1,7 @@
 //! What the server knows of transactions.
 //!
-//! Sources: `src/backend/utils/adt/xid8funcs.c`: `pg_xact_status`, `src/backend/access/transam/multixact.c`.
+//! Sources: `src/backend/utils/adt/xid8funcs.c`: `pg_xact_status`, `src/backend/access/transam/multixact.c`,
+//! `src/backend/storage/ipc/procarray.c`.
 
 use garbagemap::{Known, TransactionLog, TransactionStatus};
 use pgrx::pg_sys;
@@ -52,6 +53,19 @@ impl TransactionLog for ServerTransactions {
                     });
                 pg_sys::CommitTransactionCommand();
                 updater
+            }
+        })
+    }
+
+    fn removable_before(&self) -> Option<TransactionId> {
+        caught(|| {
+            // SAFETY: looks at the server's transactions and locks what it reads; without a relation it is the oldest horizon
+            // of all. On a standby it says nothing, since others remove there.
+            unsafe {
+                (!pg_sys::RecoveryInProgress()).then(|| {
+                    let oldest = pg_sys::GetOldestNonRemovableTransactionId(std::ptr::null_mut());
+                    pgxlog::transaction_id(oldest)
+                })
             }
         })
     }

@@ -1,4 +1,4 @@
-//! The functions that SQL sees; their declarations are in `garbagemap--0.1.0.sql`.
+//! Functions that SQL sees, with those in `blocks.rs` and `tables.rs`; their declarations are in `garbagemap--0.1.0.sql`.
 
 use std::time::{Duration, Instant};
 
@@ -9,28 +9,13 @@ use pgrx::prelude::*;
 use pgwal::{LongPageHeader, Lsn, PageHeader};
 
 use crate::settings;
-use crate::target::Target;
+use crate::target::{Target, UNLOGGED};
+use crate::worker::{PgLsn, TIMEOUT, ask, bigint, other_answer, pg_lsn};
 
-/// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take at least.
 const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long `garbagemap_wait` sleeps between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
-
-fn ask(question: &Question, timeout: Duration) -> Answer {
-    let question = serde_json::to_vec(question).unwrap_or_default();
-    let answer = pgxlog::ask("garbagemap", &question, timeout);
-    serde_json::from_slice(&answer)
-        .unwrap_or_else(|error| pgrx::error!("the answer of plugin garbagemap is not understood: {error}"))
-}
-
-/// A `pg_lsn`: pgrx has no type for it, but it is eight bytes by value as `bigint` is.
-type PgLsn = i64;
-
-fn pg_lsn(lsn: Lsn) -> PgLsn {
-    lsn.get().cast_signed()
-}
 
 /// One row for each range of `garbagemap.summary_size` blocks.
 #[pg_extern(sql = "", volatile)]
@@ -56,7 +41,7 @@ fn garbage_summary(
     let inexact = answer.inexact;
     TableIterator::new(answer.ranges.into_iter().map(move |range| {
         let known = range.known_blocks > 0;
-        let number = |value: u64| known.then(|| i64::try_from(value).unwrap_or(i64::MAX));
+        let number = |value: u64| known.then(|| bigint(value));
         (
             range.number.cast_signed(),
             number(range.free_space),
@@ -78,11 +63,9 @@ fn summary(table: pg_sys::Oid) -> RelationAnswer {
         blocks_per_range: settings::summary_size(),
         total_blocks: target.blocks,
     };
-    let Answer::Relation(mut answer) = ask(&question, TIMEOUT) else {
-        pgrx::error!("plugin garbagemap answered another question");
-    };
+    let Answer::Relation(mut answer) = ask(&question, TIMEOUT) else { other_answer() };
     if !target.logged {
-        answer.inexact = Some("unlogged and temporary tables are not in the WAL".to_owned());
+        answer.inexact = Some(UNLOGGED.to_owned());
         answer.ranges.iter_mut().for_each(|range| range.known_blocks = 0);
     }
     answer
@@ -97,7 +80,7 @@ fn garbagemap_lsn() -> PgLsn {
 fn position(timeout: Duration) -> Lsn {
     match ask(&Question::Position, timeout) {
         Answer::Position(position) => Lsn::new(position),
-        Answer::Relation(_) => pgrx::error!("plugin garbagemap answered another question"),
+        _ => other_answer(),
     }
 }
 

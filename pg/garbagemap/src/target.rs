@@ -4,6 +4,11 @@ use pgrx::pg_sys;
 use pgrx::{PgRelation, PgSqlErrorCode};
 use pgxlog::raise;
 
+use crate::rights;
+
+/// Why nothing is known of such tables.
+pub(crate) const UNLOGGED: &str = "unlogged and temporary tables are not in the WAL";
+
 /// Where a table is, and how large.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -19,7 +24,8 @@ impl Target {
     /// Opens the table, sharing it with readers and writers, and looks where it is.
     ///
     /// # Panics
-    /// With a PostgreSQL ERROR if there is no such relation or it is not a table of access method heap.
+    /// With a PostgreSQL ERROR if there is no such relation, it is not a table of access method heap, or the user may not
+    /// ask for it.
     pub(crate) fn of(table: pg_sys::Oid) -> Self {
         // SAFETY: opens by OID with a lock, closed when dropped; an unknown OID is an ERROR.
         let relation = unsafe { PgRelation::with_lock(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE) };
@@ -43,6 +49,7 @@ impl Target {
             let message = format!("\"{name}\" is not stored by access method heap");
             raise(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message, None);
         }
+        rights::check(&relation);
         let logged = class.relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT;
         let blocks = if class.relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP {
             // Of another session's temporary table not even the size can be asked for.

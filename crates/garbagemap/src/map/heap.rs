@@ -12,9 +12,30 @@ use crate::page::check_offset;
 /// A record without an image that does not tell what it puts on the page.
 const NO_TUPLE: Malformed = Malformed::Truncated { field: "tuple", wanted: 1, available: 0 };
 
+/// The bits of a record's info that tell its operation (`XLOG_HEAP_OPMASK`).
+const OPERATION_MASK: u8 = 0x70;
+/// `XLOG_HEAP2_PRUNE`, from 17 on `XLOG_HEAP2_PRUNE_ON_ACCESS`; in 13 `XLOG_HEAP2_CLEAN`, which vacuum writes too.
+const PRUNE: u8 = 0x10;
+
 /// The block reference that this kind of record always has.
 fn needed<'r, 'a>(record: &'r Record<'a>, id: u8) -> Result<&'r BlockReference<'a>, RecordError> {
     record.block(id).ok_or_else(|| record.error(Malformed::NoBlock(id)))
+}
+
+/// The block that a vacuum has worked on, if the record is one that only vacuum writes. A vacuum that finds nothing to do
+/// writes none.
+///
+/// - Line pointers freed by its second pass (14 to 16: `xl_heap_vacuum`), and pruning by it (17 and later, where the
+///   operation tells it from that of a reader).
+/// - Freezing (before 17 a record of its own).
+/// - Bits of the visibility map, set by no transaction: `COPY FREEZE` sets them too, but has one.
+fn vacuumed_block<'r, 'a>(record: &'r Record<'a>, heap2: &Heap2<'_>) -> Option<&'r BlockReference<'a>> {
+    match heap2 {
+        Heap2::Prune(_) if record.info & OPERATION_MASK != PRUNE => record.block(0),
+        Heap2::FreezePage(_) => record.block(0),
+        Heap2::Visible(_) if !record.xid.is_valid() => record.block(1),
+        _ => None,
+    }
 }
 
 impl GarbageMap {
@@ -36,7 +57,12 @@ impl GarbageMap {
                 let at_once = delete.flags.contains(DeleteFlags::IS_SUPER);
                 self.delete(record, block, delete.offset, at_once)?;
             }
-            Heap::Update(update) | Heap::HotUpdate(update) => self.update(record, needed(record, 0)?, update)?,
+            Heap::Update(update) | Heap::HotUpdate(update) => {
+                let block = needed(record, 0)?;
+                let hot = matches!(heap, Heap::HotUpdate(_));
+                self.relation(block.relation).activity.updated(hot);
+                self.update(record, block, update)?;
+            }
             Heap::Lock(_) | Heap::Confirm(_) | Heap::Inplace(_) | Heap::Truncate(_) => self.touch(record),
         }
         Ok(())
@@ -87,7 +113,9 @@ impl GarbageMap {
         check_offset(offset).map_err(|cause| record.error(cause))?;
         let Some(page) = self.page_to_change(record, block) else { return Ok(()) };
         if at_once {
-            page.kill(offset);
+            let died = u64::from(page.kill(offset));
+            let (time, removable_before) = (self.time.unwrap_or(0), self.removable_before);
+            self.relation(block.relation).activity.died(died, None, time, removable_before);
         } else {
             page.delete(offset, record.xid);
             self.transactions.wait(record.xid, block.relation, block.number);
@@ -127,7 +155,12 @@ impl GarbageMap {
     }
 
     pub(super) fn apply_heap2(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
-        match Heap2::parse(record)? {
+        let heap2 = Heap2::parse(record)?;
+        if let Some(block) = vacuumed_block(record, &heap2) {
+            let time = self.time;
+            self.relation(block.relation).activity.vacuumed(record.end, time);
+        }
+        match heap2 {
             Heap2::Prune(prune) => {
                 let block = needed(record, 0)?;
                 if let Some(page) = self.page_to_change(record, block)

@@ -63,11 +63,17 @@ impl GarbageMap {
         &mut self,
         locator: RelFileLocator,
         number: BlockNumber,
-        PageImage { mut page, all_visible, inexact }: PageImage,
+        PageImage { mut page, all_visible, deleters, inexact }: PageImage,
         last_lsn: Lsn,
     ) {
         page.last_lsn = last_lsn;
         let relation = self.relations.entry(locator).or_default();
+        // Those of a page that was known were told when they died.
+        if !deleters.is_empty() && !relation.was_told(number) {
+            for deleter in deleters {
+                relation.activity.found_dead(deleter, self.removable_before);
+            }
+        }
         for pending in &page.pending {
             self.transactions.wait(pending.xid, locator, number);
             if !self.transactions.is_open(pending.xid) {

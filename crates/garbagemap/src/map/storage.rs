@@ -18,6 +18,9 @@ impl GarbageMap {
                 // Also of one that nothing is known of: its file must not be read any further.
                 let relation = self.relation(truncate.relation);
                 relation.truncate(truncate.block, truncate.heap(), truncate.visibility_map());
+                if truncate.heap() && truncate.block.get() == 0 {
+                    relation.activity.truncated();
+                }
             }
             Smgr::Create { .. } | Smgr::Unknown => {}
         }

@@ -7,7 +7,7 @@ use pgwal::{
 use walker_core::Plugin;
 
 use super::GarbageMap;
-use crate::question::{Answer, Question};
+use crate::question::{Answer, Question, RelationTotals};
 
 const TABLE: RelFileLocator = RelFileLocator::new(1663, 5, 16384);
 
@@ -87,7 +87,7 @@ impl Log {
         let question = Question::Relation { relation: (1663, 5, 16384), blocks_per_range: 1, total_blocks: 1 };
         match self.map.ask(&question).unwrap() {
             Answer::Relation(answer) => (answer.ranges[0].dead_tuples, answer.inexact),
-            Answer::Position(_) => unreachable!(),
+            _ => unreachable!(),
         }
     }
 }
@@ -235,4 +235,70 @@ fn a_line_pointer_that_cannot_be_is_not_counted() {
 fn a_question_for_too_many_ranges_is_refused() {
     let question = Question::Relation { relation: (1, 1, 1), blocks_per_range: 1, total_blocks: u32::MAX };
     assert!(GarbageMap::new().ask(&question).unwrap_err().to_string().contains("summary_size"));
+}
+
+/// Dead tuples that were deleted by transactions that do not precede each of these, and the rest of the totals.
+fn totals(log: &Log, horizons: &[u32]) -> (Vec<u64>, RelationTotals) {
+    let horizons = horizons.iter().copied().map(TransactionId::new).collect();
+    let question = Question::Database { database: 5, horizons, time: 0 };
+    let Answer::Database(answer) = log.map.ask(&question).unwrap() else { unreachable!() };
+    let [totals] = <[RelationTotals; 1]>::try_from(answer.relations).unwrap();
+    (totals.not_removable.clone(), totals)
+}
+
+#[test]
+fn deaths_count_for_horizons_up_to_their_deleter_however_they_are_learned() {
+    let mut log = Log::new();
+    log.running(900, 800);
+    log.end_transaction(850, true);
+    // One that was dead in the first image, one by a transaction that ends later, one whose inserter aborted.
+    log.end_transaction(860, false);
+    log.image(&[(700, 850), (700, 855), (860, 0)]);
+    log.end_transaction(855, true);
+    assert_eq!(totals(&log, &[700, 850, 851, 855, 856]).0, [2, 2, 1, 1, 0]);
+    assert_eq!(log.dead().0, 3);
+    // The same page once more is no news.
+    log.image(&[(700, 850), (700, 855), (860, 0)]);
+    assert_eq!(totals(&log, &[700, 851]).0, [2, 1]);
+    // It survives being written and read.
+    let bytes = postcard::to_allocvec(&log.map).unwrap();
+    log.map = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(totals(&log, &[700, 851]).0, [2, 1]);
+    // Numbers before the oldest transaction are forgotten, before they come again.
+    log.checkpoint(0x10, 8000, true, 900);
+    assert_eq!(totals(&log, &[700, 851]).0, [2, 1]);
+}
+
+#[test]
+fn not_more_is_held_back_than_is_there() {
+    let mut log = Log::new();
+    log.running(900, 800);
+    log.image(&[(700, 850), (700, 850)]);
+    log.end_transaction(850, true);
+    assert_eq!(totals(&log, &[700]).0, [2]);
+    // A page on which something was removed that was said to be needed: the horizon went back.
+    log.image(&[(700, 0)]);
+    assert_eq!(totals(&log, &[700]).0, [0]);
+}
+
+#[test]
+fn blocks_are_told_one_by_one() {
+    let mut log = Log::new();
+    log.running(900, 800);
+    log.image(&[(700, 850), (700, 0)]);
+    let blocks = |log: &Log, only_garbage| {
+        let question = Question::Blocks { relation: (1663, 5, 16384), first: 0, last: 9, only_garbage };
+        let Answer::Blocks(answer) = log.map.ask(&question).unwrap() else { unreachable!() };
+        answer
+            .blocks
+            .iter()
+            .map(|block| (block.number, block.counts.unwrap().tuples, block.counts.unwrap().dead_tuples))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(blocks(&log, false), [(0, 2, 0)]);
+    assert_eq!(blocks(&log, true), []);
+    log.end_transaction(850, true);
+    assert_eq!(blocks(&log, true), [(0, 2, 1)]);
+    let question = Question::Blocks { relation: (1, 1, 1), first: 0, last: u32::MAX, only_garbage: false };
+    assert!(log.map.ask(&question).is_err());
 }

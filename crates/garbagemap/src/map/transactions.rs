@@ -23,6 +23,7 @@ impl GarbageMap {
             }
             _ => return Ok(()),
         };
+        self.time = Some(end.time.get());
         for xid in end.subtransactions.iter().copied().chain(end.xid.is_valid().then_some(end.xid)) {
             self.end_transaction(xid, committed);
         }
@@ -37,7 +38,9 @@ impl GarbageMap {
             let Some(relation) = self.relations.get_mut(&locator) else { continue };
             relation.forget_unknown(xid);
             if let Some(Block::Tracked(page)) = relation.block(number) {
-                page.finish(xid, committed);
+                let died = page.finish(xid, committed);
+                let deleter = committed.then_some(xid);
+                relation.activity.died(died, deleter, self.time.unwrap_or(0), self.removable_before);
             }
         }
     }
@@ -45,6 +48,7 @@ impl GarbageMap {
     pub(super) fn apply_standby(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
         if let Standby::RunningXacts(running) = Standby::parse(record)? {
             self.running_told = record.lsn;
+            self.removable_before = self.server.as_ref().and_then(|server| server.removable_before());
             for xid in self.transactions.running(running.oldest_running_xid, running.next_xid) {
                 match self.server.as_ref().and_then(|server| server.status(xid)) {
                     Some(Known::Ended(status)) => self.end_transaction(xid, status == TransactionStatus::Committed),
@@ -108,6 +112,7 @@ impl GarbageMap {
         }
         self.transactions.forget_before(checkpoint.oldest_xid);
         self.multixacts.forget_before(checkpoint.oldest_multi);
+        self.relations.values_mut().for_each(|relation| relation.activity.forget_before(checkpoint.oldest_xid));
         if !self.full_page_writes {
             self.incomplete_before = Lsn::MAX;
         }
