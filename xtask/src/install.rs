@@ -35,10 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => prepare(arguments.pg)?,
     };
     let workspace = Workspace::load()?;
-    // Not the examples and the plugins for tests.
-    let ours = workspace.root().join("pg");
-    let mut packages = workspace.server_packages(installation.version().major);
-    packages.retain(|package| package.directory.starts_with(&ours));
+    let packages = workspace.released_packages(installation.version().major);
     let libraries = libraries::build(&workspace, &installation, &packages, Profile::Release)?;
 
     let place = |file: &Path, to: PathBuf| install(file, &below(arguments.destdir.as_deref(), &to));

@@ -77,6 +77,12 @@ impl Workspace {
         self.packages.iter().filter(|package| package.is_default || package.name == "walker-testing").collect()
     }
 
+    /// Those of [`Workspace::server_packages`] that are installed: neither examples nor plugins for tests.
+    pub(crate) fn released_packages(&self, major: u32) -> Vec<&Package> {
+        let ours = self.root.join("pg");
+        self.server_packages(major).into_iter().filter(|package| package.directory.starts_with(&ours)).collect()
+    }
+
     /// The packages that PostgreSQL loads, or that these are made of: they have a feature for each major version.
     pub(crate) fn server_packages(&self, major: u32) -> Vec<&Package> {
         let feature = feature(major);
