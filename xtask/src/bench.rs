@@ -1,103 +1,93 @@
 //! `cargo xtask bench`.
 
+mod accounting;
 mod load;
+mod log;
 mod measure;
+mod reading;
 
-use std::path::Path;
-use std::process::Command;
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use pgwal::Lsn;
-use walker_testing::{Cluster, Installation};
 
-use crate::command::{capture, run as run_command};
+use crate::command::run as run_command;
 use crate::setup::prepare;
 use crate::workspace::{Profile, Workspace, cargo};
 use load::Load;
-use measure::{Metric, Ratio, compare};
+use log::Log;
 
-/// Times `walker stats` and `walker dump` against pg_waldump, on the same WAL in the same run.
+/// Times WALker against PostgreSQL's own tools, on the same data in the same run.
 ///
-/// Makes three logs by a server of its own: TPC-B without full-page writes, a mixed load with all types of indexes,
-/// and one that is mostly images. The commands are run in turn; shown are the medians of their CPU seconds (user and
-/// system) and the median of the ratios pair by pair with its extremes. Then two threads are compared with one, by
-/// seconds of the clock, which say something only on a machine that does nothing else. Machines are noisy: quote ratios.
+/// All that is compared runs in turn; shown are medians, and the median of the ratios run by run with its extremes.
+/// Machines are noisy: quote ratios. CPU seconds are those of user and system; seconds of the clock say something only
+/// on a machine that does nothing else. Servers and data are made for it and removed at the end.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Major version of PostgreSQL
     #[arg(long, default_value_t = 15, value_name = "MAJOR")]
     pg: u32,
-    /// How often each command is run
-    #[arg(long, default_value_t = 7, value_name = "N")]
-    runs: usize,
-    /// Which log [default: all]
-    #[arg(value_enum)]
+    /// How often each is run, after once without counting [default: 7, with --quick 3]
+    #[arg(long, value_name = "N")]
+    runs: Option<usize>,
+    /// Little data and few runs: whether all works, and a first impression
+    #[arg(long)]
+    quick: bool,
+    /// Logs for reading and accounting [default: all]
+    #[arg(long = "log", value_enum, value_name = "LOG")]
     loads: Vec<Load>,
+    /// What to measure [default: all]
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// `walker stats` and `walker dump` against pg_waldump, and two threads against one
+    Reading,
+    /// What counting dead tuples costs for each record: `walker garbage` against `walker stats` and `pg_waldump --stats`
+    Accounting,
+}
+
+impl Arguments {
+    fn wants(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+
+    fn runs(&self) -> usize {
+        self.runs.unwrap_or(if self.quick { 3 } else { 7 })
+    }
+
+    /// What is read, in the order in which it is.
+    fn loads(&self) -> &[Load] {
+        if self.loads.is_empty() { &Load::ALL } else { &self.loads }
+    }
 }
 
 /// `cargo xtask bench`.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    ensure!(arguments.runs() > 0, "at least one run is needed");
     let installation = prepare(arguments.pg)?;
     let workspace = Workspace::load()?;
-    run_command(cargo()?.args(["build", "--release", "--package", "walker-cli"]).current_dir(workspace.root()))?;
-    let walker = workspace.built(Profile::Release).join("walker");
+    let walker = build_walker(&workspace)?;
+    let runs = arguments.runs();
 
-    let all = [Load::TpcB, Load::Mixed, Load::Images];
-    let loads = if arguments.loads.is_empty() { &all[..] } else { &arguments.loads };
-    println!("{:8} {:>9} {:>10} {:24} this / other", "log", "MiB", "records", "command");
-    for load in loads {
-        let log = Log::make(&installation, *load)?;
-        let records = log.check_same_counts(&walker)?;
-        let mebibytes = log.end.since(log.start) as f64 / f64::from(1 << 20);
-        for (name, ours, theirs) in [("stats", "stats", Some("--stats")), ("dump", "dump", None)] {
-            let ours = || log.command(&walker, Some(ours));
-            let pg_waldump = log.cluster.installation().program("pg_waldump")?;
-            let theirs = || log.command(&pg_waldump, theirs);
-            let show = |what: &str, ratio: Ratio| {
-                println!("{:8} {mebibytes:>9.1} {records:>10} {name:5} {what:18} {ratio}", load.name());
-            };
-            show("CPU / pg_waldump", compare(Metric::Cpu, arguments.runs, ours, theirs)?);
-            let two_threads = || {
-                let mut command = ours();
-                command.args(["--jobs", "2"]);
-                command
-            };
-            show("2 threads / 1", compare(Metric::Elapsed, arguments.runs, two_threads, ours)?);
+    println!("{:8} {:>9} {:>10} {:26} this / other", "log", "MiB", "records", "command");
+    for load in arguments.loads() {
+        let log = Log::make(&installation, *load, arguments.quick)?;
+        let records = log.load().check_same_counts(&walker)?;
+        if arguments.wants(Part::Reading) {
+            reading::run(&log, &walker, records, runs)?;
+        }
+        if arguments.wants(Part::Accounting) {
+            accounting::run(&log, &walker, records, runs)?;
         }
     }
     Ok(())
 }
 
-/// A part of a stopped server's WAL.
-struct Log {
-    cluster: Cluster,
-    start: Lsn,
-    end: Lsn,
-}
-
-impl Log {
-    fn make(installation: &Installation, load: Load) -> Result<Self> {
-        eprintln!("==> making WAL: {}", load.description());
-        let mut cluster = Cluster::builder(installation).settings(load.settings()).start()?;
-        let (start, end) = load.run(&cluster)?;
-        cluster.stop(walker_testing::Mode::Fast)?;
-        Ok(Self { cluster, start, end })
-    }
-
-    fn command(&self, program: &Path, first: Option<&str>) -> Command {
-        let mut command = Command::new(program);
-        command.args(first).arg("--path").arg(self.cluster.wal_directory());
-        command.args(["--start", &self.start.to_string(), "--end", &self.end.to_string()]).env("TZ", "UTC");
-        command
-    }
-
-    /// Both must count the same, or the times say nothing. Returns the number of records.
-    fn check_same_counts(&self, walker: &Path) -> Result<u64> {
-        let ours = capture(&mut self.command(walker, Some("stats")))?;
-        let pg_waldump = self.cluster.installation().program("pg_waldump")?;
-        let theirs = capture(&mut self.command(&pg_waldump, Some("--stats")))?;
-        ensure!(ours == theirs, "walker stats and pg_waldump --stats differ:\n{ours}\n{theirs}");
-        let total = ours.lines().last().and_then(|line| line.split_whitespace().nth(1));
-        Ok(total.and_then(|total| total.parse().ok()).unwrap_or_default())
-    }
+/// Builds the command for release. Returns where it is.
+fn build_walker(workspace: &Workspace) -> Result<PathBuf> {
+    run_command(cargo()?.args(["build", "--release", "--package", "walker-cli"]).current_dir(workspace.root()))?;
+    Ok(workspace.built(Profile::Release).join("walker"))
 }

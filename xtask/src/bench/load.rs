@@ -1,7 +1,6 @@
 //! The logs that are read.
 
 use anyhow::Result;
-use pgwal::Lsn;
 use walker_testing::Cluster;
 
 const DATABASE: &str = "postgres";
@@ -19,6 +18,8 @@ pub(crate) enum Load {
 }
 
 impl Load {
+    pub(crate) const ALL: [Self; 3] = [Self::TpcB, Self::Mixed, Self::Images];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::TpcB => "tpc-b",
@@ -50,28 +51,36 @@ impl Load {
         .into_iter()
     }
 
-    /// Runs it. Returns where its part of the log begins and ends.
-    pub(crate) fn run(self, cluster: &Cluster) -> Result<(Lsn, Lsn)> {
+    /// Makes the tables.
+    pub(crate) fn prepare(self, cluster: &Cluster) -> Result<()> {
         cluster.pgbench(["--initialize", "--scale=10", "--quiet"])?;
         if self == Self::Mixed {
             cluster.psql(DATABASE, TABLES)?;
         }
-        let start = cluster.flush_wal()?;
+        Ok(())
+    }
+
+    /// Runs it, or about a tenth of it.
+    pub(crate) fn run(self, cluster: &Cluster, quick: bool) -> Result<()> {
         match self {
-            Self::TpcB => drop(cluster.pgbench(["--client=4", "--transactions=150000", "--no-vacuum"])?),
+            Self::TpcB => {
+                let transactions = if quick { 15_000 } else { 150_000 };
+                let transactions = format!("--transactions={transactions}");
+                cluster.pgbench(["--client=4", &transactions, "--no-vacuum"])?;
+            }
             Self::Mixed => {
-                for _ in 0..12 {
+                for _ in 0..if quick { 2 } else { 12 } {
                     cluster.psql(DATABASE, CHANGES)?;
                 }
             }
             Self::Images => {
-                for _ in 0..8 {
+                for _ in 0..if quick { 2 } else { 8 } {
                     cluster
                         .psql(DATABASE, "CHECKPOINT; UPDATE pgbench_accounts SET abalance = 1 WHERE aid % 61 = 0")?;
                 }
             }
         }
-        Ok((start, cluster.flush_wal()?))
+        Ok(())
     }
 }
 
