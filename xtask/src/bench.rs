@@ -4,11 +4,16 @@ mod accounting;
 mod load;
 mod log;
 mod measure;
+mod question;
 mod reading;
+mod server;
+mod server_cpu;
+mod transactions;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use walker_testing::temporary_directory;
 
 use crate::command::run as run_command;
 use crate::setup::prepare;
@@ -35,6 +40,12 @@ pub(crate) struct Arguments {
     /// Logs for reading and accounting [default: all]
     #[arg(long = "log", value_enum, value_name = "LOG")]
     loads: Vec<Load>,
+    /// Size of the table for question [default: 1600, with --quick 160]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u32).range(20..))]
+    table_size: Option<u32>,
+    /// Transactions of each run for transactions [default: 30000, with --quick 8000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1000..))]
+    transactions: Option<u32>,
     /// What to measure [default: all]
     #[arg(value_enum)]
     parts: Vec<Part>,
@@ -47,6 +58,10 @@ enum Part {
     Reading,
     /// What counting dead tuples costs for each record: `walker garbage` against `walker stats` and `pg_waldump --stats`
     Accounting,
+    /// Dead tuples of a table by block ranges: garbage_summary against pgstattuple and pgstattuple_approx
+    Question,
+    /// The server's CPU time for each transaction: without WALker, with it, with garbagemap, and with logical decoding
+    Transactions,
 }
 
 impl Arguments {
@@ -54,8 +69,12 @@ impl Arguments {
         self.parts.is_empty() || self.parts.contains(&part)
     }
 
+    const fn choose<T: Copy>(&self, usual: T, quick: T) -> T {
+        if self.quick { quick } else { usual }
+    }
+
     fn runs(&self) -> usize {
-        self.runs.unwrap_or(if self.quick { 3 } else { 7 })
+        self.runs.unwrap_or(self.choose(7, 3))
     }
 
     /// What is read, in the order in which it is.
@@ -72,15 +91,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let walker = build_walker(&workspace)?;
     let runs = arguments.runs();
 
-    println!("{:8} {:>9} {:>10} {:26} this / other", "log", "MiB", "records", "command");
-    for load in arguments.loads() {
-        let log = Log::make(&installation, *load, arguments.quick)?;
-        let records = log.load().check_same_counts(&walker)?;
-        if arguments.wants(Part::Reading) {
-            reading::run(&log, &walker, records, runs)?;
+    if arguments.wants(Part::Reading) || arguments.wants(Part::Accounting) {
+        println!("{:8} {:>9} {:>10} {:26} this / other", "log", "MiB", "records", "command");
+        for load in arguments.loads() {
+            let log = Log::make(&installation, *load, arguments.quick)?;
+            let records = log.load().check_same_counts(&walker)?;
+            if arguments.wants(Part::Reading) {
+                reading::run(&log, &walker, records, runs)?;
+            }
+            if arguments.wants(Part::Accounting) {
+                accounting::run(&log, &walker, records, runs)?;
+            }
         }
-        if arguments.wants(Part::Accounting) {
-            accounting::run(&log, &walker, records, runs)?;
+    }
+    if arguments.wants(Part::Question) || arguments.wants(Part::Transactions) {
+        let directory = temporary_directory()?;
+        let private = server::install(&workspace, &installation, directory.path())?;
+        if arguments.wants(Part::Question) {
+            let size = arguments.table_size.unwrap_or(arguments.choose(1600, 160));
+            question::run(&private, size, runs)?;
+        }
+        if arguments.wants(Part::Transactions) {
+            let count = arguments.transactions.unwrap_or(arguments.choose(30_000, 8_000));
+            transactions::run(&private, &walker, count, runs)?;
         }
     }
     Ok(())

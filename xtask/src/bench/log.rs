@@ -91,6 +91,11 @@ impl Range<'_> {
     }
 }
 
+/// How many records a server has written from `start` to `end`.
+pub(super) fn count_records(walker: &Path, cluster: &Cluster, start: Lsn, end: Lsn) -> Result<u64> {
+    total(&capture(&mut over(walker, Some("stats"), cluster, start, end))?)
+}
+
 fn over(program: &Path, first: Option<&str>, cluster: &Cluster, start: Lsn, end: Lsn) -> Command {
     let mut command = Command::new(program);
     command.args(first).arg("--path").arg(cluster.wal_directory());
