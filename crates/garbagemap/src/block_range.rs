@@ -63,9 +63,10 @@ impl BlockRange {
     }
 
     fn index(&self, place: u16) -> Result<usize, usize> {
-        // Most are told in order.
-        match self.blocks.last() {
-            Some((last, _)) if *last < place => Err(self.blocks.len()),
+        // Most are told in order; and where all before are known, each is at its own place.
+        match (self.blocks.last(), self.blocks.get(usize::from(place))) {
+            (Some((last, _)), _) if *last < place => Err(self.blocks.len()),
+            (_, Some((found, _))) if *found == place => Ok(usize::from(place)),
             _ => self.blocks.binary_search_by_key(&place, |(place, _)| *place),
         }
     }
@@ -90,8 +91,8 @@ impl BlockRange {
             Ok(Block::Lost) => Standing::Lost,
             Err(_) if self.settled.is_empty() => Standing::Untold,
             Err(_) => {
-                let settled = self.settled.unpack();
-                match (settled.known().contains(place), settled.lost().contains(place)) {
+                let (known, lost) = self.settled.known_and_lost();
+                match (known.contains(place), lost.contains(place)) {
                     (false, _) => Standing::Untold,
                     (true, false) => Standing::Known,
                     (true, true) => Standing::Lost,
@@ -141,7 +142,7 @@ impl BlockRange {
     pub(crate) fn lost(&self) -> Places {
         let told: Places = self.blocks.iter().map(|(place, _)| *place).collect();
         let lost = self.blocks.iter().filter(|(_, block)| matches!(block, Block::Lost)).map(|(place, _)| *place);
-        let settled = if self.settled.lost_blocks() == 0 { Places::EMPTY } else { *self.settled.unpack().lost() };
+        let settled = if self.settled.lost_blocks() == 0 { Places::EMPTY } else { self.settled.known_and_lost().1 };
         settled.without(&told).or(&lost.collect())
     }
 

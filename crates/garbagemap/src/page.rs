@@ -106,6 +106,8 @@ pub(crate) struct TrackedPage {
     items: Vec<PackedItem>,
     /// `pd_upper`; zero on a page that was never initialised.
     upper: u16,
+    /// Bytes of all tuples, aligned.
+    used: u16,
     counts: Counts,
     pub(crate) pending: SmallVec<[Pending; 2]>,
 }
@@ -124,7 +126,8 @@ impl TrackedPage {
     /// A page whose tuples begin at `upper`, to which so many line pointers will be appended.
     pub(crate) fn with_items(upper: u16, capacity: usize) -> Self {
         let items = Vec::with_capacity(capacity);
-        Self { last_lsn: Lsn::INVALID, items, upper, counts: Counts::default(), pending: SmallVec::new() }
+        let counts = Counts::default();
+        Self { last_lsn: Lsn::INVALID, items, upper, used: 0, counts, pending: SmallVec::new() }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -173,7 +176,7 @@ impl TrackedPage {
         let before = Item::from(std::mem::replace(&mut self.items[index], item));
         self.count(before, u16::wrapping_sub);
         self.count(item.into(), u16::wrapping_add);
-        if !matches!(before, Item::Unused) {
+        if !matches!(before, Item::Unused) && !self.pending.is_empty() {
             self.pending.retain(|pending| pending.offset != offset);
         }
     }
@@ -185,12 +188,13 @@ impl TrackedPage {
         self.count(item.into(), u16::wrapping_add);
     }
 
-    fn count(&mut self, item: Item, step: fn(u16, u16) -> u16) {
+    fn count(&mut self, item: Item, step: impl Fn(u16, u16) -> u16) {
         let counts = &mut self.counts;
         match item {
             Item::Unused => {}
             Item::Tuple { length, dead } => {
                 counts.tuples = step(counts.tuples, 1);
+                self.used = step(self.used, aligned(length));
                 if dead {
                     counts.dead_tuples = step(counts.dead_tuples, 1);
                     counts.dead_bytes = step(counts.dead_bytes, length);
@@ -225,20 +229,20 @@ impl TrackedPage {
     /// A transaction ended: what it did counts now. Returns how many tuples died: deleted ones if it committed, else
     /// inserted ones.
     pub(crate) fn finish(&mut self, xid: TransactionId, committed: bool) -> u64 {
-        let mut ended: SmallVec<[Pending; 8]> = SmallVec::new();
-        self.pending.retain(|pending| {
+        let mut died = 0;
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.retain(|pending| {
             let of_it = pending.xid == xid;
-            if of_it {
-                ended.push(*pending);
+            if of_it && (pending.change == Change::Delete) == committed {
+                died += u64::from(self.kill(pending.offset));
             }
             !of_it
         });
-        let mut died = 0;
-        for pending in ended {
-            if (pending.change == Change::Delete) == committed {
-                died += u64::from(self.kill(pending.offset));
-            }
+        if died > 0 && !pending.is_empty() {
+            // What others did to tuples that are dead now does not matter any more.
+            pending.retain(|pending| !matches!(self.item(pending.offset), Item::Tuple { dead: true, .. }));
         }
+        self.pending = pending;
         died
     }
 
@@ -262,8 +266,7 @@ impl TrackedPage {
         }
         if changes.repairs_fragmentation {
             // The tuples are moved together at the end of the page (PageRepairFragmentation).
-            let length = |item: Item| if let Item::Tuple { length, .. } = item { aligned(length) } else { 0 };
-            self.upper = page_size.saturating_sub(self.items().map(length).fold(0, u16::saturating_add));
+            self.upper = page_size.saturating_sub(self.used);
             if version >= Version::V15 {
                 self.truncate_items(0);
             }

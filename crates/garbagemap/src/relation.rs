@@ -323,23 +323,22 @@ impl Relation {
             .collect();
         for (number, range) in &self.ranges {
             let first = number * u32::from(RANGE_BLOCKS);
-            let mut of = |place: u16, tell: &dyn Fn(&mut RangeSummary)| {
-                if let Some(summary) = summaries.get_mut(((first + u32::from(place)) / size) as usize) {
-                    tell(summary);
-                }
-            };
+            let index = |place: u16| ((first + u32::from(place)) / size) as usize;
             let inside = places(*number, 0, total.into());
             range.for_each(&inside, |place, counts| {
-                of(place, &|summary| match counts {
+                let Some(summary) = summaries.get_mut(index(place)) else { return };
+                match counts {
                     Some(counts) => {
                         summary.known_blocks += u32::from(!self.complete);
                         summary.add(&counts);
                     }
                     None => summary.known_blocks -= u32::from(self.complete),
-                });
+                }
             });
             for place in range.all_visible().and(&inside).iter() {
-                of(place, &|summary| summary.all_visible += 1);
+                if let Some(summary) = summaries.get_mut(index(place)) {
+                    summary.all_visible += 1;
+                }
             }
         }
         summaries

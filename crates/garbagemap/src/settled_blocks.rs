@@ -163,16 +163,6 @@ impl SettledBlocks {
         self.counted = self.counted.without(&self.merged);
     }
 
-    /// Lost blocks.
-    pub(crate) fn lost(&self) -> &Places {
-        &self.lost
-    }
-
-    /// Blocks of which something is known, lost ones included.
-    pub(crate) fn known(&self) -> Places {
-        self.counted.or(&self.lost).or(&self.merged)
-    }
-
     /// Tells the counts of those of `places` that are known, `None` for lost ones. For merged ones it is what is left
     /// of the sums when all have the same.
     pub(crate) fn for_each(&self, places: &Places, mut tell: impl FnMut(u16, Option<Counts>)) {
@@ -266,15 +256,19 @@ impl PackedBlocks {
         self.bytes.len()
     }
 
+    /// The blocks of which something is known, and of these the lost ones.
+    pub(crate) fn known_and_lost(&self) -> (Places, Places) {
+        let [counted, lost, merged] = read_kinds(&mut BitReader::new(&self.bytes));
+        (counted.or(&lost).or(&merged), lost)
+    }
+
     pub(crate) fn unpack(&self) -> SettledBlocks {
         let mut blocks = SettledBlocks::default();
         if self.is_empty() {
             return blocks;
         }
         let mut reader = BitReader::new(&self.bytes);
-        for places in [&mut blocks.counted, &mut blocks.lost, &mut blocks.merged] {
-            *places = read_places(&mut reader);
-        }
+        [blocks.counted, blocks.lost, blocks.merged] = read_kinds(&mut reader);
         if !blocks.merged.is_empty() {
             blocks.merged_sums = Sums::from_array(std::array::from_fn(|_| reader.read(32)));
         }
@@ -320,6 +314,11 @@ fn write_places(writer: &mut BitWriter, places: &Places) {
             writer.write((*word >> 32) as u32, 32);
         }
     }
+}
+
+/// The blocks with counts, lost ones, merged ones.
+fn read_kinds(reader: &mut BitReader<'_>) -> [Places; 3] {
+    std::array::from_fn(|_| read_places(reader))
 }
 
 fn read_places(reader: &mut BitReader<'_>) -> Places {
@@ -442,6 +441,10 @@ mod tests {
             prop_assert_eq!(usize::from(packed.known_blocks()), all.iter().filter(|(_, counts)| counts.is_some()).count());
             prop_assert_eq!(usize::from(packed.lost_blocks()), all.iter().filter(|(_, counts)| counts.is_none()).count());
             prop_assert_eq!(packed.merged(), None);
+            let places = |wanted: fn(&Option<Counts>) -> bool| {
+                all.iter().filter(|(_, counts)| wanted(counts)).map(|(place, _)| *place).collect::<Places>()
+            };
+            prop_assert_eq!(packed.known_and_lost(), (places(|_| true), places(Option::is_none)));
         }
 
         /// Merged blocks are still known, their sums stay, and dead tuples stay where they are if only clean ones are merged.
@@ -452,7 +455,7 @@ mod tests {
             merged.merge(if all { Merge::All } else { Merge::Clean });
             let packed = merged.pack();
             let after = list(&packed.unpack(), &Places::before(EVERYWHERE));
-            prop_assert_eq!(packed.unpack().known(), blocks.known());
+            prop_assert_eq!(packed.known_and_lost(), blocks.pack().known_and_lost());
             prop_assert_eq!(packed.sums(), &sums(&before));
             prop_assert_eq!(sums(&after), sums(&before));
             if !all {

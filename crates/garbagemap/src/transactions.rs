@@ -6,6 +6,7 @@ use pgwal::{BlockNumber, RelFileLocator, TransactionId};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use smallvec::SmallVec;
 
 use crate::map::TransactionStatus;
 use crate::transaction_log::Known;
@@ -59,6 +60,9 @@ impl Ended {
     }
 }
 
+/// Blocks that wait for a transaction's end; most transactions change few.
+pub(crate) type WaitingBlocks = SmallVec<[(RelFileLocator, BlockNumber); 4]>;
+
 /// The transactions as the log has told of them so far.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Transactions {
@@ -68,7 +72,7 @@ pub(crate) struct Transactions {
     seen: FxHashSet<TransactionId>,
     last_seen: TransactionId,
     /// Blocks with changes of an open transaction. A block may stand here more than once.
-    pending: FxHashMap<TransactionId, Vec<(RelFileLocator, BlockNumber)>>,
+    pending: FxHashMap<TransactionId, WaitingBlocks>,
     /// All transactions from this one on began, and so end or are prepared, in the part of the log that is read.
     horizon: Option<TransactionId>,
     /// Of those, the ones before this ended at the latest when the server last started.
@@ -142,12 +146,12 @@ impl Transactions {
 
     /// About how many bytes of memory the lists of waiting blocks take.
     pub(crate) fn memory(&self) -> usize {
-        let lists = self.pending.values().map(Vec::capacity).sum::<usize>();
+        let lists = self.pending.values().map(SmallVec::capacity).sum::<usize>();
         lists * size_of::<(RelFileLocator, BlockNumber)>() + self.ended.pages.len() * PAGE_BYTES
     }
 
     /// The transaction ended. Returns the blocks that waited for it.
-    pub(crate) fn end(&mut self, xid: TransactionId, committed: bool) -> Vec<(RelFileLocator, BlockNumber)> {
+    pub(crate) fn end(&mut self, xid: TransactionId, committed: bool) -> WaitingBlocks {
         self.ended.set(xid, committed);
         self.prepared.remove(&xid);
         self.seen.remove(&xid);
@@ -180,7 +184,7 @@ impl Transactions {
     }
 
     /// Blocks do not wait for this transaction any more; how it ended is not told.
-    pub(crate) fn give_up(&mut self, xid: TransactionId) -> Vec<(RelFileLocator, BlockNumber)> {
+    pub(crate) fn give_up(&mut self, xid: TransactionId) -> WaitingBlocks {
         self.pending.remove(&xid).unwrap_or_default()
     }
 

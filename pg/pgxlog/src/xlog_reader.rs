@@ -43,6 +43,8 @@ pub struct XLogReader {
     position: Lsn,
     /// Whether `position` is where a record may begin.
     aligned: bool,
+    /// How far the log was durable when that was looked at last.
+    durable: Lsn,
 }
 
 impl XLogReader {
@@ -63,7 +65,7 @@ impl XLogReader {
             pg_sys::XLogReaderAllocate(pg_sys::wal_segment_size, std::ptr::null(), &mut routine, page_read.cast())
         };
         assert!(!state.is_null(), "out of memory while allocating a WAL reader");
-        Self { state, page_read, position: start, aligned: false }
+        Self { state, page_read, position: start, aligned: false, durable: Lsn::INVALID }
     }
 
     /// PostgreSQL's reader, for callbacks in C.
@@ -144,6 +146,13 @@ impl XLogReader {
 impl Source for XLogReader {
     fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
         let position = self.position;
+        // At the end PostgreSQL's reader would begin its page anew each time.
+        if self.aligned && position >= self.durable {
+            self.durable = durable().0;
+            if position >= self.durable {
+                return Ok(None);
+            }
+        }
         let failed = |cause| SourceError::Other { position, cause };
         match catch_error(|| self.read()).and_then(|read| read).map_err(failed)? {
             None => Ok(None),

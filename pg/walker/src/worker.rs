@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const BATCH: usize = 512;
 /// How long the worker sleeps when there is nothing to read: at first, and at most. Each time it
 /// finds nothing it sleeps twice as long.
-const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
+const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
 const LONGEST_SLEEP: Duration = Duration::from_millis(200);
 
 /// Tells PostgreSQL to start the worker as soon as the server is consistent, on a standby too.
