@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::page::{Counts, TrackedPage};
 use crate::places::{Places, RANGE_BLOCKS};
-use crate::settled_blocks::{Merge, PackedBlocks, Sums};
+use crate::settled_blocks::{Merge, PackedBlocks, Part};
 
 /// What is known of a block that a record may change.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub(crate) enum Standing {
     /// It was, and is not any more.
     Lost,
 }
+
+/// What the allocator takes for itself beside each piece of memory, about, in bytes.
+const ALLOCATION: usize = 16;
 
 /// Neighbouring blocks: those that were told of, and the bits of the visibility map.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -108,7 +111,7 @@ impl BlockRange {
 
     /// Tells the counts of those of `places` that were told of, `None` for lost ones.
     pub(crate) fn for_each(&self, places: &Places, mut tell: impl FnMut(u16, Option<Counts>)) {
-        let told: Places = self.blocks.iter().map(|(place, _)| *place).collect();
+        let told = self.told();
         if !self.settled.is_empty() {
             self.settled.unpack().for_each(&places.without(&told), &mut tell);
         }
@@ -117,20 +120,35 @@ impl BlockRange {
         }
     }
 
-    /// What all of its blocks have, and how many are known and lost.
-    pub(crate) fn totals(&self) -> (Sums, u32, u32) {
-        if self.blocks.is_empty() {
-            return (*self.settled.sums(), self.settled.known_blocks().into(), self.settled.lost_blocks().into());
-        }
-        let (mut sums, mut known, mut lost) = (Sums::default(), 0, 0);
-        self.for_each(&Places::before(RANGE_BLOCKS), |_, counts| match counts {
-            Some(counts) => {
-                known += 1;
-                sums.add(&counts);
+    /// The places of the blocks that are not settled.
+    fn told(&self) -> Places {
+        self.blocks.iter().map(|(place, _)| *place).collect()
+    }
+
+    /// Adds what the blocks have to the parts that they belong to.
+    pub(crate) fn add_to_parts(&self, parts: &mut [Part]) {
+        self.settled.add_to_parts(&Places::before(RANGE_BLOCKS).without(&self.told()), parts);
+        let mut parts = parts.iter_mut();
+        let Some(mut part) = parts.next() else { return };
+        for (place, block) in &self.blocks {
+            while *place >= part.end {
+                let Some(next) = parts.next() else { return };
+                part = next;
             }
-            None => lost += 1,
-        });
-        (sums, known, lost)
+            part.add(block.counts().as_ref());
+        }
+    }
+
+    /// What all of its blocks have.
+    pub(crate) fn totals(&self) -> Part {
+        let mut all = Part { end: RANGE_BLOCKS, ..Part::default() };
+        if self.blocks.is_empty() {
+            (all.sums, all.known, all.lost) =
+                (*self.settled.sums(), self.settled.known_blocks(), self.settled.lost_blocks());
+        } else {
+            self.add_to_parts(std::slice::from_mut(&mut all));
+        }
+        all
     }
 
     /// How far its blocks are merged.
@@ -140,7 +158,7 @@ impl BlockRange {
 
     /// The blocks of which nothing is known any more.
     pub(crate) fn lost(&self) -> Places {
-        let told: Places = self.blocks.iter().map(|(place, _)| *place).collect();
+        let told = self.told();
         let lost = self.blocks.iter().filter(|(_, block)| matches!(block, Block::Lost)).map(|(place, _)| *place);
         let settled = if self.settled.lost_blocks() == 0 { Places::EMPTY } else { self.settled.known_and_lost().1 };
         settled.without(&told).or(&lost.collect())
@@ -211,10 +229,10 @@ impl BlockRange {
 
     /// Bytes of memory: of what is settled, and of what is not.
     pub(crate) fn memory(&self) -> (usize, usize) {
-        let tracked = |block: &Block| if let Block::Tracked(page) = block { page.memory() } else { 0 };
+        let tracked = |block: &Block| if let Block::Tracked(page) = block { page.memory() + 2 * ALLOCATION } else { 0 };
         let entries = self.blocks.capacity() * size_of::<(u16, Block)>();
         (
-            size_of::<Self>() + self.settled.memory(),
+            size_of::<Self>() + self.settled.memory() + 2 * ALLOCATION,
             entries + self.blocks.iter().map(|(_, block)| tracked(block)).sum::<usize>(),
         )
     }
@@ -261,10 +279,7 @@ mod tests {
         range.settle(Lsn::new(200));
         assert!(range.get(3).is_none());
         assert_eq!(tuples(&range), [(3, Some(1)), (900, Some(2)), (901, Some(5))]);
-        assert_eq!(
-            range.totals(),
-            (Sums { free_space: range.totals().0.free_space, tuples: 8, ..Sums::default() }, 3, 0)
-        );
+        assert_eq!((range.totals().sums.tuples, range.totals().known, range.totals().lost), (8, 3, 0));
     }
 
     #[test]
@@ -279,7 +294,7 @@ mod tests {
         assert_eq!(range.standing(4), Standing::Known);
         assert_eq!(range.standing(7), Standing::Lost);
         assert_eq!(range.standing(10), Standing::Untold);
-        let told = |range: &BlockRange| (range.totals().0.tuples, range.totals().1, range.totals().2);
+        let told = |range: &BlockRange| (range.totals().sums.tuples, range.totals().known, range.totals().lost);
         assert_eq!(told(&range), (45 - 4 - 7 + 50, 9, 1));
         range.settle(Lsn::new(20));
         assert_eq!(told(&range), (45 - 4 - 7 + 50, 9, 1));
@@ -309,9 +324,9 @@ mod tests {
         assert!(range.memory().0 < packed / 4 && range.totals() == before && range.merged() == Some(Merge::Clean));
         // A block that is told anew takes an average out.
         range.set(99, page(0, 20));
-        let left = range.totals().0.tuples;
+        let left = range.totals().sums.tuples;
         assert!((49_450..=49_451).contains(&left), "{left}");
         range.lose();
-        assert_eq!((range.totals().1, range.totals().2), (999, 1));
+        assert_eq!((range.totals().known, range.totals().lost), (999, 1));
     }
 }

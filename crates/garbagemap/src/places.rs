@@ -52,6 +52,18 @@ impl Places {
         self.0.iter().map(|word| word.count_ones() as u16).sum()
     }
 
+    /// How many there are from `begin` on and before `end`.
+    pub(crate) fn count_between(&self, begin: u16, end: u16) -> u16 {
+        let (first, last) = (begin / WORD_BITS, end.div_ceil(WORD_BITS).min(RANGE_BLOCKS / WORD_BITS));
+        let count = (first..last).map(|index| {
+            let start = index * WORD_BITS;
+            let after = u64::MAX << begin.saturating_sub(start);
+            let rest = (start + WORD_BITS).saturating_sub(end);
+            (self.0[usize::from(index)] & after & (u64::MAX >> rest)).count_ones() as u16
+        });
+        count.sum()
+    }
+
     /// Ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u16> {
         self.0.iter().zip(0u16..).flat_map(|(word, index)| {
@@ -112,6 +124,7 @@ mod tests {
         fn does_what_a_set_does(
             one in proptest::collection::btree_set(0..RANGE_BLOCKS, 0..200),
             other in proptest::collection::btree_set(0..RANGE_BLOCKS, 0..200),
+            begin in 0..RANGE_BLOCKS,
             end in 0..=RANGE_BLOCKS,
         ) {
             let (a, b): (Places, Places) = (one.iter().copied().collect(), other.iter().copied().collect());
@@ -122,6 +135,9 @@ mod tests {
             prop_assert_eq!(list(a.and(&b)), &one & &other);
             prop_assert_eq!(list(a.or(&b)), &one | &other);
             prop_assert_eq!(list(a.without(&b)), &one - &other);
+            if begin < end {
+                prop_assert_eq!(usize::from(a.count_between(begin, end)), one.range(begin..end).count());
+            }
             prop_assert_eq!(list(Places::before(end)), (0..end).collect());
             prop_assert!((0..RANGE_BLOCKS).all(|place| a.contains(place) == one.contains(&place)));
         }

@@ -5,6 +5,7 @@ use pgwal::TransactionId;
 use serde::{Deserialize, Serialize};
 
 use crate::page::Counts;
+use crate::settled_blocks::Sums;
 
 /// A question to a garbage map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,13 +104,13 @@ pub struct RangeSummary {
 }
 
 impl RangeSummary {
-    pub(crate) fn add(&mut self, counts: &Counts) {
-        self.tuples += u64::from(counts.tuples);
-        self.dead_tuples += u64::from(counts.dead_tuples);
-        self.dead_bytes += u64::from(counts.dead_bytes);
-        self.lp_dead += u64::from(counts.lp_dead);
-        self.redirects += u64::from(counts.redirects);
-        self.free_space += u64::from(counts.free_space);
+    pub(crate) fn add(&mut self, sums: &Sums) {
+        self.tuples += u64::from(sums.tuples);
+        self.dead_tuples += u64::from(sums.dead_tuples);
+        self.dead_bytes += u64::from(sums.dead_bytes);
+        self.lp_dead += u64::from(sums.lp_dead);
+        self.redirects += u64::from(sums.redirects);
+        self.free_space += u64::from(sums.free_space);
     }
 }
 

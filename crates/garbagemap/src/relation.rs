@@ -12,7 +12,7 @@ use crate::inexact::Inexact;
 use crate::page::{Counts, TrackedPage};
 use crate::places::{Places, RANGE_BLOCKS};
 use crate::question::RangeSummary;
-use crate::settled_blocks::Merge;
+use crate::settled_blocks::{Merge, Part};
 
 /// A relation's totals.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -284,7 +284,7 @@ impl Relation {
             ..RelationSummary::default()
         };
         for range in self.ranges.values() {
-            let (sums, known, _) = range.totals();
+            let Part { sums, known, .. } = range.totals();
             summary.known_blocks += u64::from(known);
             summary.tuples += u64::from(sums.tuples);
             summary.dead_tuples += u64::from(sums.dead_tuples);
@@ -321,24 +321,31 @@ impl Relation {
                 }
             })
             .collect();
+        let mut parts = Vec::new();
         for (number, range) in &self.ranges {
             let first = number * u32::from(RANGE_BLOCKS);
-            let index = |place: u16| ((first + u32::from(place)) / size) as usize;
-            let inside = places(*number, 0, total.into());
-            range.for_each(&inside, |place, counts| {
-                let Some(summary) = summaries.get_mut(index(place)) else { return };
-                match counts {
-                    Some(counts) => {
-                        summary.known_blocks += u32::from(!self.complete);
-                        summary.add(&counts);
-                    }
-                    None => summary.known_blocks -= u32::from(self.complete),
+            if first >= total {
+                break;
+            }
+            let end = u32::from(RANGE_BLOCKS).min(total - first);
+            let summaries = summaries.iter_mut().skip((first / size) as usize);
+            // Where the ranges that are asked for end in this one.
+            let ends = (1..).map(|index| (first / size + index).saturating_mul(size).saturating_sub(first).min(end));
+            parts.clear();
+            for end_of_part in ends {
+                parts.push(Part { end: end_of_part as u16, ..Part::default() });
+                if end_of_part == end {
+                    break;
                 }
-            });
-            for place in range.all_visible().and(&inside).iter() {
-                if let Some(summary) = summaries.get_mut(index(place)) {
-                    summary.all_visible += 1;
-                }
+            }
+            range.add_to_parts(&mut parts);
+            let mut begin = 0;
+            for (summary, Part { end, sums, known, lost }) in summaries.zip(&parts) {
+                summary.known_blocks += if self.complete { 0 } else { u32::from(*known) };
+                summary.known_blocks -= if self.complete { u32::from(*lost) } else { 0 };
+                summary.add(sums);
+                summary.all_visible += u32::from(range.all_visible().count_between(begin, *end));
+                begin = *end;
             }
         }
         summaries
@@ -354,7 +361,7 @@ impl Relation {
 
     /// How many blocks were told of whose content is not known any more.
     pub(crate) fn lost_blocks(&self) -> u64 {
-        self.ranges.values().map(|range| u64::from(range.totals().2)).sum()
+        self.ranges.values().map(|range| u64::from(range.totals().lost)).sum()
     }
 
     /// Tells of those of `blocks` that were told of: counts, `None` for lost ones, and whether it is all-visible. In no order.

@@ -47,6 +47,11 @@ impl Sums {
         *self = Self::from_array(std::array::from_fn(|field| sums[field].saturating_add(counts[field])));
     }
 
+    fn field_mut(&mut self, field: usize) -> &mut u32 {
+        let Self { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space } = self;
+        [tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space][field]
+    }
+
     /// What `part` of `whole` blocks have, if each has the same.
     fn portion(self, part: u16, whole: u16) -> Self {
         let portion = |sum: u32| u64::from(sum) * u64::from(part) / u64::from(whole.max(1));
@@ -216,6 +221,29 @@ impl SettledBlocks {
     }
 }
 
+/// Blocks of a range from the end of the part before on, and what those of them that were told of have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Behind the last block.
+    pub(crate) end: u16,
+    pub(crate) sums: Sums,
+    /// Blocks that are known, and lost ones.
+    pub(crate) known: u16,
+    pub(crate) lost: u16,
+}
+
+impl Part {
+    pub(crate) fn add(&mut self, counts: Option<&Counts>) {
+        match counts {
+            Some(counts) => {
+                self.known += 1;
+                self.sums.add(counts);
+            }
+            None => self.lost += 1,
+        }
+    }
+}
+
 /// The settled blocks of a range, packed, with what all of them have.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct PackedBlocks {
@@ -262,6 +290,65 @@ impl PackedBlocks {
         (counted.or(&lost).or(&merged), lost)
     }
 
+    /// Adds what those of the blocks have that are `wanted` to the parts that they belong to. Where all have the same, it is
+    /// not looked at each.
+    pub(crate) fn add_to_parts(&self, wanted: &Places, parts: &mut [Part]) {
+        if self.is_empty() {
+            return;
+        }
+        let mut reader = BitReader::new(&self.bytes);
+        let [counted, lost, merged] = read_kinds(&mut reader);
+        let merged_sums = read_merged_sums(&mut reader, &merged);
+        let mut begin = 0;
+        for part in &mut *parts {
+            let count = |places: &Places| places.and(wanted).count_between(begin, part.end);
+            part.known += count(&counted) + count(&merged);
+            part.lost += count(&lost);
+            begin = part.end;
+        }
+        if !merged.is_empty() {
+            let whole = merged.len();
+            for (index, place) in (0..whole).zip(merged.iter()).filter(|(_, place)| wanted.contains(*place)) {
+                if let Some(part) = parts.iter_mut().find(|part| place < part.end) {
+                    part.sums.add(&merged_sums.share(index, whole));
+                }
+            }
+        }
+        let garbage = read_places(&mut reader);
+        for (places, columns) in [(counted.without(&garbage), CLEAN), (garbage, ALL)] {
+            for field in columns {
+                let column = Column::read(&mut reader, !places.is_empty());
+                let places_wanted = places.and(wanted);
+                let mut begin = 0;
+                let mut parts = parts.iter_mut();
+                if column.width == 0 {
+                    for part in parts {
+                        let count = u32::from(places_wanted.count_between(begin, part.end));
+                        let sum = part.sums.field_mut(*field);
+                        *sum = sum.saturating_add(count * u32::from(column.least));
+                        begin = part.end;
+                    }
+                    continue;
+                }
+                let Some(mut part) = parts.next() else { return };
+                for place in places.iter() {
+                    let number = column.next(&mut reader);
+                    while place >= part.end {
+                        match parts.next() {
+                            Some(next) => part = next,
+                            // Of this column there is more to read.
+                            None => break,
+                        }
+                    }
+                    if place < part.end && places_wanted.contains(place) {
+                        let sum = part.sums.field_mut(*field);
+                        *sum = sum.saturating_add(number.into());
+                    }
+                }
+            }
+        }
+    }
+
     pub(crate) fn unpack(&self) -> SettledBlocks {
         let mut blocks = SettledBlocks::default();
         if self.is_empty() {
@@ -269,9 +356,7 @@ impl PackedBlocks {
         }
         let mut reader = BitReader::new(&self.bytes);
         [blocks.counted, blocks.lost, blocks.merged] = read_kinds(&mut reader);
-        if !blocks.merged.is_empty() {
-            blocks.merged_sums = Sums::from_array(std::array::from_fn(|_| reader.read(32)));
-        }
+        blocks.merged_sums = read_merged_sums(&mut reader, &blocks.merged);
         let garbage = read_places(&mut reader);
         for (places, columns) in [(blocks.counted.without(&garbage), CLEAN), (garbage, ALL)] {
             for column in columns {
@@ -319,6 +404,10 @@ fn write_places(writer: &mut BitWriter, places: &Places) {
 /// The blocks with counts, lost ones, merged ones.
 fn read_kinds(reader: &mut BitReader<'_>) -> [Places; 3] {
     std::array::from_fn(|_| read_places(reader))
+}
+
+fn read_merged_sums(reader: &mut BitReader<'_>, merged: &Places) -> Sums {
+    if merged.is_empty() { Sums::default() } else { Sums::from_array(std::array::from_fn(|_| reader.read(32))) }
 }
 
 fn read_places(reader: &mut BitReader<'_>) -> Places {
@@ -468,10 +557,34 @@ mod tests {
         }
 
         #[test]
+        fn parts_have_what_their_blocks_have(
+            blocks in blocks(),
+            merge in prop_oneof![Just(None), Just(Some(Merge::Clean)), Just(Some(Merge::All))],
+            wanted in proptest::collection::vec(0..RANGE_BLOCKS, 0..1500),
+            ends in proptest::collection::btree_set(1..=RANGE_BLOCKS, 1..20),
+        ) {
+            let mut blocks = blocks;
+            if let Some(merge) = merge {
+                blocks.merge(merge);
+            }
+            let wanted: Places = wanted.into_iter().collect();
+            let mut parts: Vec<_> = ends.iter().map(|end| Part { end: *end, ..Part::default() }).collect();
+            blocks.pack().add_to_parts(&wanted, &mut parts);
+            let mut expected: Vec<_> = ends.iter().map(|end| Part { end: *end, ..Part::default() }).collect();
+            for (place, counts) in list(&blocks, &wanted) {
+                if let Some(part) = expected.iter_mut().find(|part| place < part.end) {
+                    part.add(counts.as_ref());
+                }
+            }
+            prop_assert_eq!(parts, expected);
+        }
+
+        #[test]
         fn any_bytes_are_unpacked_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let packed = PackedBlocks { bytes: bytes.into(), known: 1, ..PackedBlocks::default() };
             let blocks = packed.unpack();
             list(&blocks, &Places::before(EVERYWHERE));
+            packed.add_to_parts(&Places::before(EVERYWHERE), &mut [Part { end: EVERYWHERE, ..Part::default() }]);
         }
     }
 
