@@ -13,7 +13,7 @@ use crate::command::run as run_command;
 use crate::postgresql;
 use crate::steps::Steps;
 use crate::tools;
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::Workspace;
 use seeds::Seeds;
 
 /// Longest input in bytes: two pages and a little.
@@ -59,10 +59,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         targets.into_iter().partition(|target| [MEMORY, CRASHES].contains(&target.as_str()));
     if others.iter().any(|target| target == MEMORY) {
         steps.take(MEMORY, || {
-            let tests = ["test", "--release", "--package", "garbagemap", "--test", "memory"];
-            // One after the other, since each measures what the process takes.
-            let options = ["--", "--ignored", "--nocapture", "--test-threads=1"];
-            run_command(cargo()?.args(tests).args(options).current_dir(workspace.root()))
+            // Each in a process of its own, whose memory it measures.
+            let tests = ["run", "--release", "--package", "garbagemap", "--test", "memory"];
+            let options = ["--run-ignored", "only", "--no-capture"];
+            run_command(tools::nextest()?.args(tests).args(options).current_dir(workspace.root()))
         })?;
     }
     if others.iter().any(|target| target == CRASHES) {
