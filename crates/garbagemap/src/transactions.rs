@@ -70,6 +70,8 @@ pub(crate) struct Transactions {
     prepared: FxHashSet<TransactionId>,
     /// Open transactions that have written something since the walk began.
     seen: FxHashSet<TransactionId>,
+    /// Transactions from before the walk of which the server said that they are open: running, or prepared.
+    open_before: FxHashSet<TransactionId>,
     last_seen: TransactionId,
     /// Blocks with changes of an open transaction. A block may stand here more than once.
     pending: FxHashMap<TransactionId, WaitingBlocks>,
@@ -107,13 +109,13 @@ impl Transactions {
     /// the walk began.
     pub(crate) fn is_open(&self, xid: TransactionId) -> bool {
         let began_since = self.horizon.is_some_and(|horizon| !xid.precedes(horizon));
-        began_since || self.seen.contains(&xid) || self.prepared.contains(&xid)
+        began_since || [&self.seen, &self.open_before, &self.prepared].iter().any(|open| open.contains(&xid))
     }
 
     /// The server knows the transaction, which is older than the walk.
     pub(crate) fn learn(&mut self, xid: TransactionId, known: Known) {
         match known {
-            Known::Open => drop(self.seen.insert(xid)),
+            Known::Open => drop(self.open_before.insert(xid)),
             Known::Ended(status) => self.ended.set(xid, status == TransactionStatus::Committed),
         }
     }
@@ -155,6 +157,7 @@ impl Transactions {
         self.ended.set(xid, committed);
         self.prepared.remove(&xid);
         self.seen.remove(&xid);
+        self.open_before.remove(&xid);
         self.last_seen = TransactionId::INVALID;
         self.pending.remove(&xid).unwrap_or_default()
     }
@@ -165,14 +168,16 @@ impl Transactions {
     }
 
     /// The server started, or stopped in order: of all transactions before `next`, only prepared ones are open.
-    /// Returns those that are lost, as far as blocks wait for them.
+    /// Returns those that are lost, as far as they wrote something in the walk or blocks wait for them.
     pub(crate) fn restart(&mut self, next: TransactionId) -> Vec<TransactionId> {
         if self.started.is_none_or(|started| started.precedes(next)) {
             self.started = Some(next);
         }
         self.horizon.get_or_insert(next);
-        self.seen.retain(|xid| !xid.precedes(next) || self.prepared.contains(xid));
-        self.pending.keys().copied().filter(|xid| self.lost_in_restart(*xid)).collect()
+        // Who wrote in the walk was not prepared before it.
+        let lost = |xid: &TransactionId| xid.precedes(next) && !self.prepared.contains(xid);
+        let waited_for = self.pending.keys().filter(|xid| self.lost_in_restart(**xid) && !self.seen.contains(xid));
+        self.seen.iter().filter(|xid| lost(xid)).chain(waited_for).copied().collect()
     }
 
     /// All transactions before `oldest` have ended, and the next to begin is `next`. Returns those for which blocks
@@ -183,14 +188,24 @@ impl Transactions {
         self.pending.keys().copied().filter(|xid| xid.precedes(oldest) && !self.prepared.contains(xid)).collect()
     }
 
+    /// Of these transactions the server has said that they are open, and nothing told of their end since: running when it
+    /// said so, or prepared.
+    pub(crate) fn take_open_before(&mut self) -> FxHashSet<TransactionId> {
+        std::mem::take(&mut self.open_before)
+    }
+
     /// Blocks do not wait for this transaction any more; how it ended is not told.
     pub(crate) fn give_up(&mut self, xid: TransactionId) -> WaitingBlocks {
         self.pending.remove(&xid).unwrap_or_default()
     }
 
-    /// The youngest transaction for which blocks wait.
-    pub(crate) fn newest_pending(&self) -> Option<TransactionId> {
-        self.pending.keys().copied().reduce(|newest, xid| if newest.precedes(xid) { xid } else { newest })
+    /// The youngest transaction that is open, as far as it wrote something in the walk or blocks wait for it.
+    pub(crate) fn newest_open(&self) -> Option<TransactionId> {
+        self.pending
+            .keys()
+            .chain(&self.seen)
+            .copied()
+            .reduce(|newest, xid| if newest.precedes(xid) { xid } else { newest })
     }
 
     /// No page holds transactions before `oldest` any more, but frozen ones.

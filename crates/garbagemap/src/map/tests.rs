@@ -1,13 +1,17 @@
 //! Records made by hand, for what a server does not do on demand.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use pgwal::{
-    Block as BlockReference, BlockFlags, BlockNumber, Fork, Image, Lsn, Record, RelFileLocator, RmgrId, TransactionId,
-    Version,
+    Block as BlockReference, BlockFlags, BlockNumber, Fork, Image, Lsn, MultiXactId, Record, RelFileLocator, RmgrId,
+    TransactionId, Version,
 };
 use walker_core::Plugin;
 
-use super::GarbageMap;
+use super::{GarbageMap, TransactionStatus};
 use crate::question::{Answer, Question, RelationTotals};
+use crate::transaction_log::{Known, TransactionLog};
 
 const TABLE: RelFileLocator = RelFileLocator::new(1663, 5, 16384);
 
@@ -48,6 +52,14 @@ impl Log {
         let image = Image::new(&page, 0, 0, 0x02, Version::V15);
         let block = BlockReference { image: Some(image), flags: BlockFlags::HAS_IMAGE, ..block() };
         self.tell(RmgrId::XLOG, 0xB0, 0, &[], Some(block));
+    }
+
+    /// XLOG_HEAP_LOCK of block 0 with such a page, which redo does not apply: it is there to compare with.
+    fn image_to_compare(&mut self, tuples: &[(u32, u32)]) {
+        let page = page(tuples);
+        let image = Image::new(&page, 0, 0, 0, Version::V15);
+        let block = BlockReference { image: Some(image), flags: BlockFlags::HAS_IMAGE, ..block() };
+        self.tell(RmgrId::HEAP, 0x60, 0, &[0; 8], Some(block));
     }
 
     fn create_table(&mut self) {
@@ -91,6 +103,22 @@ impl Log {
         }
     }
 }
+
+/// A server that says the same of each transaction.
+#[derive(Debug)]
+struct Server(Cell<Known>);
+
+impl TransactionLog for Server {
+    fn status(&self, _xid: TransactionId) -> Option<Known> {
+        Some(self.0.get())
+    }
+
+    fn updater(&self, _id: MultiXactId) -> Option<Option<TransactionId>> {
+        None
+    }
+}
+
+const ABORTED: Known = Known::Ended(TransactionStatus::Aborted);
 
 fn block() -> BlockReference<'static> {
     BlockReference {
@@ -182,6 +210,68 @@ fn what_was_open_when_the_server_crashed_is_aborted() {
     assert_eq!(log.dead(), (1, None));
     // Also for an image that comes later.
     log.image(&[(805, 0), (806, 0)]);
+    assert_eq!(log.dead(), (2, None));
+}
+
+#[test]
+fn who_wrote_in_the_walk_is_lost_in_a_crash_however_old_it_is() {
+    // With and without having been told which transactions run.
+    for told in [true, false] {
+        let mut log = Log::new();
+        if told {
+            log.running(800, 790);
+        }
+        log.create_table();
+        log.insert(795, 1, true);
+        log.checkpoint(0x00, log.end, true, 820);
+        assert_eq!(log.dead(), (1, None), "{told}");
+        log.image(&[(795, 0), (795, 0)]);
+        assert_eq!(log.dead(), (2, None), "{told}");
+    }
+}
+
+#[test]
+fn the_last_transaction_before_the_numbers_begin_anew_is_lost_in_a_crash() {
+    let mut log = Log::new();
+    log.running(u32::MAX, u32::MAX);
+    log.create_table();
+    log.insert(u32::MAX, 1, true);
+    log.tell(RmgrId::XLOG, 0x90, 0, &[0; 16], None);
+    assert_eq!(log.dead(), (1, None));
+}
+
+#[test]
+fn after_a_crash_the_server_is_asked_again_for_what_was_open_before_the_walk() {
+    let server = Rc::new(Server(Cell::new(Known::Open)));
+    let mut log = Log::new();
+    log.map.set_transaction_log(server.clone());
+    log.running(800, 790);
+    log.image(&[(795, 0)]);
+    assert_eq!(log.dead(), (0, None));
+    server.0.set(ABORTED);
+    log.checkpoint(0x00, log.end, true, 820);
+    assert_eq!(log.dead(), (1, None));
+    // One that was prepared is open still.
+    server.0.set(Known::Open);
+    log.image(&[(794, 0)]);
+    log.checkpoint(0x00, log.end, true, 820);
+    assert_eq!(log.dead(), (0, None));
+    log.end_transaction(794, false);
+    assert_eq!(log.dead(), (1, None));
+}
+
+#[test]
+fn an_image_to_compare_with_may_know_ends_that_the_log_tells_later() {
+    let mut log = Log::new();
+    log.map.set_transaction_log(Rc::new(Server(Cell::new(ABORTED))));
+    log.create_table();
+    log.insert(700, 1, true);
+    // The server has said already how transaction 795 ends, which goes on in the log.
+    log.image(&[(700, 0), (795, 0)]);
+    log.insert(795, 3, false);
+    log.image_to_compare(&[(700, 0), (795, 0), (795, 0)]);
+    log.end_transaction(795, false);
+    log.end_transaction(700, true);
     assert_eq!(log.dead(), (2, None));
 }
 

@@ -134,14 +134,23 @@ impl GarbageMap {
         for xid in self.transactions.restart(next) {
             self.end_transaction(xid, false);
         }
+        // Those from before the walk are lost as well, or were prepared: only the server knows.
+        for xid in self.transactions.take_open_before() {
+            match self.server.as_ref().and_then(|server| server.status(xid)) {
+                Some(Known::Ended(status)) => self.end_transaction(xid, status == TransactionStatus::Committed),
+                Some(Known::Open) => self.transactions.learn(xid, Known::Open),
+                None => self.give_up_transaction(xid),
+            }
+        }
     }
 
     /// Recovery ended without a checkpoint. Which transaction comes next is not told: all that blocks wait for count.
     pub(super) fn end_of_recovery(&mut self) {
         // The checkpoints before were those of another server.
         self.flushed = Lsn::INVALID;
-        if let Some(newest) = self.transactions.newest_pending() {
-            self.end_lost_transactions(TransactionId::new(newest.get().wrapping_add(1)));
+        if let Some(newest) = self.transactions.newest_open() {
+            let next = newest.get().wrapping_add(1).max(TransactionId::FIRST_NORMAL.get());
+            self.end_lost_transactions(TransactionId::new(next));
         }
     }
 }
