@@ -1,10 +1,13 @@
 //! The garbage map against those who read the tables: pgstattuple, pageinspect and pg_visibility.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
 
 use crate::builder::ClusterBuilder;
 use crate::cluster::Cluster;
 use crate::installation::Installation;
+use crate::poll::poll;
 use crate::session::Session;
 
 /// A server whose worker keeps the garbage map.
@@ -90,4 +93,40 @@ pub fn assert_garbage_equal(cluster: &Cluster) -> Result<()> {
         assert_eq!(compared.blocks, "", "{compared:#?}");
     }
     Ok(())
+}
+
+/// Long enough to read all that a test has from its files.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Waits until each block of each table of the database is known, catalogs too.
+///
+/// # Errors
+/// If some are not after two minutes.
+pub fn wait_until_garbage_known(cluster: &Cluster, database: &str) -> Result<()> {
+    let unknown = "SELECT coalesce(sum(n_blocks - known_blocks), 0) FROM pg_class c, garbage_summary(c.oid::regclass)
+                   WHERE relkind IN ('r', 'm', 't') AND relpersistence = 'p'";
+    let known = poll(TIMEOUT, || Ok((cluster.psql(database, unknown)?.trim() == "0").then_some(())))?;
+    ensure!(known.is_some(), "still unknown: {}", cluster.psql(database, unknown)?);
+    Ok(())
+}
+
+/// Every table of the database, catalogs too: those whose dead tuples differ from pgstattuple's, or are not known or not
+/// exact. A line for each: name, dead tuples, tuples, unknown blocks, why the numbers are not exact; then pgstattuple's
+/// dead and live tuples.
+///
+/// # Errors
+/// If one of both sides does not answer.
+pub fn garbage_differences(cluster: &Cluster, database: &str) -> Result<String> {
+    cluster.at_a_quiet_moment(database, |session, _| {
+        session.execute(
+            "SELECT c.oid::regclass, s.*, d.dead_tuple_count, d.tuple_count FROM pg_class c,
+                 LATERAL (SELECT coalesce(sum(n_dead_tuples), 0) AS dead, coalesce(sum(n_tuples), 0) AS tuples,
+                              coalesce(sum(n_blocks - known_blocks), 0) AS unknown, max(inexact) AS inexact
+                          FROM garbage_summary(c.oid::regclass)) AS s,
+                 LATERAL pgstattuple(c.oid::regclass) AS d
+             WHERE relkind IN ('r', 'm', 't') AND relpersistence = 'p'
+                 AND (s.dead, s.tuples - s.dead, s.unknown, s.inexact)
+                     IS DISTINCT FROM (d.dead_tuple_count, d.tuple_count, 0, NULL)",
+        )
+    })
 }

@@ -31,6 +31,7 @@ mod client;
 mod cluster;
 mod command;
 mod directory;
+mod garbage_load;
 mod garbage_oracle;
 mod installation;
 mod log;
@@ -46,7 +47,10 @@ pub use builder::ClusterBuilder;
 pub use cache::{REGRESSION_TESTS_MAJOR, cache_directory, cached_postgresql, regression_tests};
 pub use cluster::{Cluster, Mode, SUPERUSER};
 pub use directory::temporary_directory;
-pub use garbage_oracle::{CREATE_GARBAGE_EXTENSIONS, assert_garbage_equal, garbagemap_cluster};
+pub use garbage_load::{change_again, every_kind_of_change};
+pub use garbage_oracle::{
+    CREATE_GARBAGE_EXTENSIONS, assert_garbage_equal, garbage_differences, garbagemap_cluster, wait_until_garbage_known,
+};
 pub use installation::{
     COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, NotFound, PG_CONFIG_VARIABLE, Version, walker,
     walker_command,

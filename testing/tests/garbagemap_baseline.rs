@@ -4,10 +4,12 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use walker_testing::{CREATE_GARBAGE_EXTENSIONS, Cluster, Mode, assert_garbage_equal, garbagemap_cluster, poll};
+use anyhow::{Context as _, Result};
+use walker_testing::{
+    CREATE_GARBAGE_EXTENSIONS, Cluster, Mode, assert_garbage_equal, garbage_differences, garbagemap_cluster,
+    wait_until_garbage_known,
+};
 
-const TIMEOUT: Duration = Duration::from_secs(120);
 const DATABASE: &str = "postgres";
 
 /// A server with tables that the worker has not seen being filled. The worker reads so many megabytes in a second.
@@ -35,46 +37,21 @@ fn prepare(rate: u32) -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// Waits until each block of the tables is known.
-fn wait_until_known(cluster: &Cluster) -> Result<()> {
-    let unknown = "SELECT coalesce(sum(n_blocks - known_blocks), 0) FROM pg_class c, garbage_summary(c.oid::regclass)
-                   WHERE relkind IN ('r', 'm', 't') AND relpersistence = 'p'";
-    let known = poll(TIMEOUT, || Ok((cluster.psql(DATABASE, unknown)?.trim() == "0").then_some(())))?;
-    ensure!(known.is_some(), "still unknown: {}", cluster.psql(DATABASE, unknown)?);
-    Ok(())
-}
-
-/// Every table of the database, catalogs too: those whose dead tuples differ from pgstattuple's, or are not known.
-fn differences(cluster: &Cluster) -> Result<String> {
-    cluster.at_a_quiet_moment(DATABASE, |session, _| {
-        session.execute(
-            "SELECT c.oid::regclass, s.*, d.dead_tuple_count, d.tuple_count FROM pg_class c,
-                 LATERAL (SELECT coalesce(sum(n_dead_tuples), 0) AS dead, coalesce(sum(n_tuples), 0) AS tuples,
-                              coalesce(sum(n_blocks - known_blocks), 0) AS unknown, max(inexact) AS inexact
-                          FROM garbage_summary(c.oid::regclass)) AS s,
-                 LATERAL pgstattuple(c.oid::regclass) AS d
-             WHERE relkind IN ('r', 'm', 't') AND relpersistence = 'p'
-                 AND (s.dead, s.tuples - s.dead, s.unknown, s.inexact)
-                     IS DISTINCT FROM (d.dead_tuple_count, d.tuple_count, 0, NULL)",
-        )
-    })
-}
-
 #[test]
 fn tables_from_before_the_walk_become_known_and_are_exact() -> Result<()> {
     let cluster = prepare(1000)?;
     // Until all that was changed before the walk is in the files for certain, nothing is read.
     cluster.psql(DATABASE, "CHECKPOINT")?;
-    wait_until_known(&cluster)?;
+    wait_until_garbage_known(&cluster, DATABASE)?;
     assert_garbage_equal(&cluster)?;
-    assert_eq!(differences(&cluster)?, "");
+    assert_eq!(garbage_differences(&cluster, DATABASE)?, "");
     cluster.psql(
         DATABASE,
         "COMMIT PREPARED 'later'; UPDATE old SET v = 2 WHERE id % 5 = 0; VACUUM vacuumed; DELETE FROM wide WHERE id = 3;
          CHECKPOINT; UPDATE old SET v = 3 WHERE id % 100 = 0; ANALYZE;",
     )?;
     assert_garbage_equal(&cluster)?;
-    assert_eq!(differences(&cluster)?, "");
+    assert_eq!(garbage_differences(&cluster, DATABASE)?, "");
     Ok(())
 }
 
@@ -106,9 +83,9 @@ fn what_is_changed_while_the_files_are_read_is_counted_once() -> Result<()> {
     cluster.crash()?;
     cluster.start()?;
     cluster.psql(DATABASE, "COMMIT PREPARED 'later'; CHECKPOINT")?;
-    wait_until_known(&cluster)?;
+    wait_until_garbage_known(&cluster, DATABASE)?;
     assert_garbage_equal(&cluster)?;
-    assert_eq!(differences(&cluster)?, "");
+    assert_eq!(garbage_differences(&cluster, DATABASE)?, "");
     Ok(())
 }
 
@@ -141,5 +118,5 @@ fn nothing_is_read_if_the_rate_is_zero() -> Result<()> {
     // As soon as it may be.
     cluster.configure([("garbagemap.baseline_rate", "1000")])?;
     cluster.reload()?;
-    wait_until_known(&cluster).context("after the setting was changed")
+    wait_until_garbage_known(&cluster, DATABASE).context("after the setting was changed")
 }
