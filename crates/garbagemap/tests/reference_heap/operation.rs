@@ -171,7 +171,11 @@ impl Operation {
             Kind::Insert => server.insert(session, relation, length, one, false),
             Kind::SpeculativeInsert => server.insert(session, relation, length, one, true),
             Kind::MultiInsert => server.multi_insert(session, relation, &lengths, two, false),
-            Kind::CopyFreeze => server.multi_insert(session, relation, &lengths, two, true),
+            Kind::CopyFreeze => {
+                // Into a new table, as long as there is room for one.
+                let relation = server.create_relation(session).unwrap_or(relation);
+                server.multi_insert(session, relation, &lengths, two, true);
+            }
             Kind::Update => server.update(session, relation, one, length, manner),
             Kind::Delete => server.delete(session, relation, one),
             Kind::Lock => server.lock_tuple(session, relation, one, two.is_multiple_of(4)),
