@@ -2,7 +2,8 @@
 //! numbers, or it says that it does not know.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -59,8 +60,7 @@ fn base_backup(original: &Cluster) -> Result<Cluster> {
 }
 
 /// Gives `path` the owner and the rights of `model`.
-fn give_as(model: &std::path::Path, path: &std::path::Path) -> Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, chown};
+fn give_as(model: &Path, path: &Path) -> Result<()> {
     let metadata = fs::metadata(model)?;
     chown(path, Some(metadata.uid()), Some(metadata.gid()))?;
     fs::set_permissions(path, metadata.permissions())?;
