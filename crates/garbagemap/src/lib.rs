@@ -16,6 +16,7 @@ mod activity;
 mod bits;
 mod block_range;
 mod codec;
+mod columns;
 mod data_files;
 mod deleters;
 mod inexact;
@@ -30,6 +31,7 @@ mod question;
 mod relation;
 mod settled_blocks;
 pub mod snapshot;
+mod sums;
 mod transaction_log;
 mod transactions;
 

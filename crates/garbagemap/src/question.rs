@@ -5,7 +5,7 @@ use pgwal::TransactionId;
 use serde::{Deserialize, Serialize};
 
 use crate::page::Counts;
-use crate::settled_blocks::Sums;
+use crate::sums::Sums;
 
 /// A question to a garbage map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,92 +14,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bits::{BitReader, BitWriter};
+use crate::columns::{Column, read_places, write_column, write_places};
 use crate::page::Counts;
 use crate::places::{Places, RANGE_BLOCKS};
-
-/// Sums over some blocks of a range.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Sums {
-    pub(crate) tuples: u32,
-    pub(crate) dead_tuples: u32,
-    pub(crate) dead_bytes: u32,
-    pub(crate) lp_dead: u32,
-    pub(crate) redirects: u32,
-    pub(crate) free_space: u32,
-}
-
-impl Sums {
-    const FIELDS: usize = 6;
-
-    fn from_array([tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space]: [u32; Self::FIELDS]) -> Self {
-        Self { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space }
-    }
-
-    fn to_array(self) -> [u32; Self::FIELDS] {
-        let Self { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space } = self;
-        [tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space]
-    }
-
-    /// The numbers of one block; each block has less than 65,536 of anything, and there are few blocks.
-    pub(crate) fn add(&mut self, counts: &Counts) {
-        let counts = fields(counts).map(u32::from);
-        let sums = self.to_array();
-        *self = Self::from_array(std::array::from_fn(|field| sums[field].saturating_add(counts[field])));
-    }
-
-    fn field_mut(&mut self, field: usize) -> &mut u32 {
-        let Self { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space } = self;
-        [tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space][field]
-    }
-
-    /// What `part` of `whole` blocks have, if each has the same.
-    fn portion(self, part: u16, whole: u16) -> Self {
-        let portion = |sum: u32| u64::from(sum) * u64::from(part) / u64::from(whole.max(1));
-        Self::from_array(self.to_array().map(|sum| portion(sum) as u32))
-    }
-
-    /// What the block at `index` of `whole` has, if each has the same: all together have the sums.
-    fn share(self, index: u16, whole: u16) -> Counts {
-        let (before, with) = (self.portion(index, whole).to_array(), self.portion(index + 1, whole).to_array());
-        from_fields(std::array::from_fn(|field| u16::try_from(with[field] - before[field]).unwrap_or(u16::MAX)))
-    }
-
-    /// Whether there is anything but tuples and free bytes.
-    pub(crate) fn have_garbage(&self) -> bool {
-        Self { tuples: 0, free_space: 0, ..*self } != Self::default()
-    }
-}
-
-fn fields(counts: &Counts) -> [u16; Sums::FIELDS] {
-    let Counts { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space } = *counts;
-    [tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space]
-}
-
-fn field_mut(counts: &mut Counts, field: usize) -> &mut u16 {
-    let Counts { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space } = counts;
-    match field {
-        0 => tuples,
-        1 => dead_tuples,
-        2 => dead_bytes,
-        3 => lp_dead,
-        4 => redirects,
-        _ => free_space,
-    }
-}
-
-fn from_fields([tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space]: [u16; Sums::FIELDS]) -> Counts {
-    Counts { tuples, dead_tuples, dead_bytes, lp_dead, redirects, free_space }
-}
+use crate::sums::{Sums, field_mut, fields, has_garbage};
 
 /// All [`fields`].
 const ALL: &[usize] = &[0, 1, 2, 3, 4, 5];
 /// Those that are not zero on a page without garbage.
 const CLEAN: &[usize] = &[0, 5];
-
-/// Whether the block has anything but tuples and free bytes.
-fn has_garbage(counts: &Counts) -> bool {
-    Counts { tuples: 0, free_space: 0, ..*counts } != Counts::default()
-}
 
 /// How much is merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -370,37 +293,6 @@ impl PackedBlocks {
     }
 }
 
-/// How a set is written.
-mod form {
-    /// All places before one, which follows.
-    pub(super) const BEFORE: u32 = 0;
-    /// How many, and each.
-    pub(super) const LIST: u32 = 1;
-    /// A bit for each.
-    pub(super) const BITS: u32 = 2;
-}
-const FORM_BITS: u32 = 2;
-/// Bits of a place, and of a number of places but the greatest.
-const PLACE_BITS: u32 = RANGE_BLOCKS.ilog2();
-
-fn write_places(writer: &mut BitWriter, places: &Places) {
-    let length = places.len();
-    if *places == Places::before(length) {
-        writer.write(form::BEFORE, FORM_BITS);
-        writer.write(length.into(), PLACE_BITS + 1);
-    } else if (u32::from(length) + 1) * PLACE_BITS < RANGE_BLOCKS.into() {
-        writer.write(form::LIST, FORM_BITS);
-        writer.write(length.into(), PLACE_BITS);
-        places.iter().for_each(|place| writer.write(place.into(), PLACE_BITS));
-    } else {
-        writer.write(form::BITS, FORM_BITS);
-        for word in places.words() {
-            writer.write(*word as u32, 32);
-            writer.write((*word >> 32) as u32, 32);
-        }
-    }
-}
-
 /// The blocks with counts, lost ones, merged ones.
 fn read_kinds(reader: &mut BitReader<'_>) -> [Places; 3] {
     std::array::from_fn(|_| read_places(reader))
@@ -410,74 +302,12 @@ fn read_merged_sums(reader: &mut BitReader<'_>, merged: &Places) -> Sums {
     if merged.is_empty() { Sums::default() } else { Sums::from_array(std::array::from_fn(|_| reader.read(32))) }
 }
 
-fn read_places(reader: &mut BitReader<'_>) -> Places {
-    let mut places = Places::EMPTY;
-    match reader.read(FORM_BITS) {
-        form::BEFORE => places = Places::before(reader.read(PLACE_BITS + 1) as u16),
-        form::LIST => {
-            for _ in 0..reader.read(PLACE_BITS) {
-                places.insert(reader.read(PLACE_BITS) as u16);
-            }
-        }
-        _ => {
-            for word in places.words_mut() {
-                *word = u64::from(reader.read(32)) | u64::from(reader.read(32)) << 32;
-            }
-        }
-    }
-    places
-}
-
-/// Bits of how many bits the numbers of a column take: none to 16.
-const WIDTH_BITS: u32 = 5;
-
-fn write_column(writer: &mut BitWriter, numbers: &[u16]) {
-    let (Some(least), Some(most)) = (numbers.iter().min(), numbers.iter().max()) else { return };
-    let unit = numbers.iter().fold(0, |unit, number| greatest_common_divisor(unit, number - least)).max(1);
-    let width = u16::BITS - ((most - least) / unit).leading_zeros();
-    writer.write(width, WIDTH_BITS);
-    writer.write((*least).into(), u16::BITS);
-    if width > 0 {
-        writer.write(unit.into(), u16::BITS);
-        numbers.iter().for_each(|number| writer.write(((number - least) / unit).into(), width));
-    }
-}
-
-fn greatest_common_divisor(mut one: u16, mut other: u16) -> u16 {
-    while other != 0 {
-        (one, other) = (other, one % other);
-    }
-    one
-}
-
-/// The beginning of a column.
-struct Column {
-    least: u16,
-    unit: u16,
-    width: u32,
-}
-
-impl Column {
-    /// Of an empty column nothing was written.
-    fn read(reader: &mut BitReader<'_>, any: bool) -> Self {
-        if !any {
-            return Self { least: 0, unit: 0, width: 0 };
-        }
-        let width = reader.read(WIDTH_BITS).min(u16::BITS);
-        let least = reader.read(u16::BITS) as u16;
-        Self { least, unit: if width > 0 { reader.read(u16::BITS) as u16 } else { 0 }, width }
-    }
-
-    fn next(&self, reader: &mut BitReader<'_>) -> u16 {
-        self.least.wrapping_add((reader.read(self.width) as u16).wrapping_mul(self.unit))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sums::from_fields;
 
     fn counts() -> impl Strategy<Value = Counts> {
         let clean =
