@@ -19,6 +19,7 @@ mod codec;
 mod columns;
 mod data_files;
 mod deleters;
+mod ended_transactions;
 mod inexact;
 mod kept_map;
 mod log_line;

@@ -27,6 +27,19 @@ impl MultiXacts {
         self.updaters.insert(id, updater);
     }
 
+    /// Forgets all if they are many: there is somebody who can be asked again.
+    pub(crate) fn forget_many(&mut self) {
+        const MANY: usize = 100_000;
+        if self.updaters.len() > MANY {
+            self.updaters = FxHashMap::default();
+        }
+    }
+
+    /// Bytes of memory, about.
+    pub(crate) fn memory(&self) -> usize {
+        self.updaters.capacity() * size_of::<(MultiXactId, Option<TransactionId>)>()
+    }
+
     /// No tuple refers to sets before `oldest` any more.
     pub(crate) fn forget_before(&mut self, oldest: MultiXactId) {
         // MultiXactIdPrecedes: the numbers wrap around.

@@ -1,64 +1,13 @@
 //! Who is open, who ended how, and which blocks wait for whom.
 
-use std::collections::BTreeMap;
-
 use pgwal::{BlockNumber, RelFileLocator, TransactionId};
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::ended_transactions::EndedTransactions;
 use crate::map::TransactionStatus;
 use crate::transaction_log::Known;
-
-/// Transactions of one page of [`Ended`], two bits each.
-const PAGE_TRANSACTIONS: u32 = 16 * 1024;
-/// Bytes of one page.
-const PAGE_BYTES: usize = PAGE_TRANSACTIONS as usize / 4;
-
-/// How transactions ended, two bits each as in `pg_xact`, from when the walk began.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Ended {
-    #[serde(deserialize_with = "whole_pages")]
-    pages: BTreeMap<u32, Box<[u8]>>,
-}
-
-/// Only whole pages.
-fn whole_pages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, Box<[u8]>>, D::Error> {
-    let pages: BTreeMap<u32, Box<[u8]>> = BTreeMap::deserialize(deserializer)?;
-    match pages.values().find(|page| page.len() != PAGE_BYTES) {
-        Some(page) => Err(D::Error::invalid_length(page.len(), &"bytes of a whole page")),
-        None => Ok(pages),
-    }
-}
-
-impl Ended {
-    fn place(xid: TransactionId) -> (u32, usize, u32) {
-        let within = xid.get() % PAGE_TRANSACTIONS;
-        (xid.get() / PAGE_TRANSACTIONS, within as usize / 4, within % 4 * 2)
-    }
-
-    fn set(&mut self, xid: TransactionId, committed: bool) {
-        let (page, byte, shift) = Self::place(xid);
-        let page = self.pages.entry(page).or_insert_with(|| vec![0; PAGE_BYTES].into_boxed_slice());
-        page[byte] = page[byte] & !(3 << shift) | (if committed { 1 } else { 2 }) << shift;
-    }
-
-    fn get(&self, xid: TransactionId) -> Option<TransactionStatus> {
-        let (page, byte, shift) = Self::place(xid);
-        match self.pages.get(&page)?[byte] >> shift & 3 {
-            1 => Some(TransactionStatus::Committed),
-            2 => Some(TransactionStatus::Aborted),
-            _ => None,
-        }
-    }
-
-    /// Forgets the pages of which all transactions are older than `oldest`: nobody asks for them any more.
-    fn forget_before(&mut self, oldest: TransactionId) {
-        let last_of = |page: u32| TransactionId::new((page * PAGE_TRANSACTIONS).wrapping_add(PAGE_TRANSACTIONS - 1));
-        self.pages.retain(|page, _| !last_of(*page).precedes(oldest));
-    }
-}
 
 /// Blocks that wait for a transaction's end; most transactions change few.
 pub(crate) type WaitingBlocks = SmallVec<[(RelFileLocator, BlockNumber); 4]>;
@@ -66,7 +15,7 @@ pub(crate) type WaitingBlocks = SmallVec<[(RelFileLocator, BlockNumber); 4]>;
 /// The transactions as the log has told of them so far.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Transactions {
-    ended: Ended,
+    ended: EndedTransactions,
     prepared: FxHashSet<TransactionId>,
     /// Open transactions that have written something since the walk began.
     seen: FxHashSet<TransactionId>,
@@ -149,7 +98,7 @@ impl Transactions {
     /// About how many bytes of memory the lists of waiting blocks take.
     pub(crate) fn memory(&self) -> usize {
         let lists = self.pending.values().map(SmallVec::capacity).sum::<usize>();
-        lists * size_of::<(RelFileLocator, BlockNumber)>() + self.ended.pages.len() * PAGE_BYTES
+        lists * size_of::<(RelFileLocator, BlockNumber)>() + self.ended.memory()
     }
 
     /// The transaction ended. Returns the blocks that waited for it.
@@ -225,20 +174,6 @@ mod tests {
 
     fn xid(number: u32) -> TransactionId {
         TransactionId::new(number)
-    }
-
-    #[test]
-    fn ends_are_remembered_until_they_are_frozen() {
-        let mut transactions = Transactions::default();
-        transactions.end(xid(700), true);
-        transactions.end(xid(701), false);
-        assert_eq!(transactions.status(xid(700)), Some(TransactionStatus::Committed));
-        assert_eq!(transactions.status(xid(701)), Some(TransactionStatus::Aborted));
-        assert_eq!(transactions.status(xid(702)), None);
-        transactions.forget_before(xid(16_000));
-        assert!(transactions.status(xid(700)).is_some());
-        transactions.forget_before(xid(16_384));
-        assert!(transactions.status(xid(700)).is_none());
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl GarbageMap {
         let relations = self.relations.len() * 2 * size_of::<(RelFileLocator, crate::relation::Relation)>();
         let all = self.relations.values().map(crate::relation::Relation::memory);
         let (settled, tracked) = all.fold((relations, 0), sum);
-        (settled as u64, (tracked + self.transactions.memory()) as u64)
+        (settled as u64, (tracked + self.transactions.memory() + self.multixacts.memory()) as u64)
     }
 
     /// Whether files may be read: there is room, or can be made without giving up dead tuples.
