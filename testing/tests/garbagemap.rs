@@ -16,6 +16,13 @@ fn builder() -> Result<ClusterBuilder> {
     Ok(garbagemap_cluster()?.setting("checkpoint_timeout", "30s"))
 }
 
+/// With checksums, which are the default from 18 on, reading alone writes pages to the WAL.
+fn without_checksums() -> Result<ClusterBuilder> {
+    let by_default = Installation::for_tests()?.version().major >= 18;
+    let builder = builder()?;
+    Ok(if by_default { builder.initdb_option("--no-data-checksums") } else { builder })
+}
+
 fn prepare(builder: ClusterBuilder) -> Result<Cluster> {
     let cluster = builder.start()?;
     cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
@@ -190,11 +197,7 @@ fn images_for_checking_redo_agree_with_the_map() -> Result<()> {
 
 #[test]
 fn a_table_from_before_the_walk_says_which_blocks_are_known() -> Result<()> {
-    // With checksums, which are the default from 18 on, reading alone writes pages to the WAL.
-    let without_checksums = Installation::for_tests()?.version().major >= 18;
-    let builder = builder()?.setting("garbagemap.baseline_rate", "0");
-    let builder = if without_checksums { builder.initdb_option("--no-data-checksums") } else { builder };
-    let mut cluster = prepare(builder)?;
+    let mut cluster = prepare(without_checksums()?.setting("garbagemap.baseline_rate", "0"))?;
     cluster.psql("postgres", "CREATE TABLE old AS SELECT generate_series(1, 10000) AS id")?;
     cluster.stop(Mode::Fast)?;
     // As if the worker had not been there.
@@ -272,7 +275,7 @@ fn with_full_page_writes_off_the_map_stays_exact() -> Result<()> {
 
 #[test]
 fn what_does_not_fit_into_memory_is_said_and_dead_tuples_come_last() -> Result<()> {
-    let cluster = prepare(builder()?.setting("garbagemap.max_memory", "1MB"))?;
+    let cluster = prepare(without_checksums()?.setting("garbagemap.max_memory", "1MB"))?;
     // More pages than fit, until they are settled.
     cluster.psql(
         "postgres",
