@@ -3,6 +3,8 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION garbagemap" to load this file. \quit
 
+-- Operators are looked up in pg_catalog only: whoever may create some elsewhere must not have them called by others.
+
 -- All functions may be called by everyone, but tell only of the tables that the user owns, and of all to members of
 -- pg_stat_scan_tables.
 
@@ -41,11 +43,12 @@ CREATE FUNCTION gs(
 RETURNS SETOF record
 AS $$
     SELECT rangeno, freespace, n_tuples, n_dead_tuples, n_all_visible,
-           (n_dead_tuples::numeric / nullif(n_tuples, 0))::numeric(15,4),
+           (n_dead_tuples::numeric / nullif(n_tuples, 0)::numeric)::numeric(15,4),
            n_blocks, known_blocks, lsn, inexact
     FROM @extschema@.garbage_summary(rel);
 $$
-LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED;
+LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION gs(regclass) IS 'garbage_summary with the share of dead tuples';
 
@@ -76,7 +79,8 @@ AS $$
     FROM @extschema@.gs(rel)
     ORDER BY n_dead_tuples DESC NULLS LAST, rangeno;
 $$
-LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED;
+LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION gs_rank(regclass) IS 'block ranges by dead tuples, most first';
 
@@ -158,9 +162,11 @@ AS $$
         SELECT pg_catalog.format('replication slot "%s"', slot_name), xmin, true, '{shared,catalog,data}'::text[], 1,
                NULL::timestamptz
         FROM pg_catalog.pg_replication_slots
+        WHERE wal_status IS DISTINCT FROM 'lost'
         UNION ALL
         SELECT pg_catalog.format('replication slot "%s"', slot_name), catalog_xmin, true, '{shared,catalog}', 1, NULL
         FROM pg_catalog.pg_replication_slots
+        WHERE wal_status IS DISTINCT FROM 'lost'
         UNION ALL
         SELECT pg_catalog.format('prepared transaction %L', gid), transaction, database = pg_catalog.current_database(),
                '{shared,catalog,data}', 2, prepared
@@ -186,7 +192,8 @@ AS $$
     WHERE xmin IS NOT NULL AND (in_database OR horizon = 'shared')
     ORDER BY horizon, age(xmin) DESC, rank, since NULLS LAST;
 $$
-LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED;
+LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp;
 
 COMMENT ON FUNCTION garbagemap_horizon() IS 'who holds back the removal of dead tuples';
 
@@ -210,13 +217,13 @@ WITH RECURSIVE of_table AS MATERIALIZED (
          LEFT JOIN pg_am a ON a.oid = c.relam
 ), of_parent AS (
     SELECT p.oid AS relid, max(t.horizon) FILTER (WHERE t.n_not_removable > 0) AS horizon,
-           CASE WHEN count(*) FILTER (WHERE is_heap AND t.n_blocks IS NULL) = 0 THEN coalesce(sum(t.n_blocks), 0) END AS n_blocks,
-           coalesce(sum(t.known_blocks), 0) AS known_blocks,
-           sum(t.n_tuples) AS n_tuples, sum(t.n_dead_tuples) AS n_dead_tuples, sum(t.dead_bytes) AS dead_bytes,
-           sum(t.n_not_removable) AS n_not_removable, sum(t.lp_dead) AS lp_dead, sum(t.redirects) AS redirects,
-           sum(t.freespace) AS freespace, sum(t.n_all_visible) AS n_all_visible, sum(t.n_updates) AS n_updates,
-           sum(t.n_hot_updates) AS n_hot_updates, sum(t.n_dead_since_vacuum) AS n_dead_since_vacuum,
-           sum(t.n_dead_per_minute) AS n_dead_per_minute, max(t.last_vacuum) AS last_vacuum,
+           CASE WHEN count(*) FILTER (WHERE is_heap AND t.n_blocks IS NULL) = 0 THEN coalesce(sum(t.n_blocks)::bigint, 0::bigint) END AS n_blocks,
+           coalesce(sum(t.known_blocks)::bigint, 0::bigint) AS known_blocks,
+           sum(t.n_tuples)::bigint AS n_tuples, sum(t.n_dead_tuples)::bigint AS n_dead_tuples, sum(t.dead_bytes)::bigint AS dead_bytes,
+           sum(t.n_not_removable)::bigint AS n_not_removable, sum(t.lp_dead)::bigint AS lp_dead, sum(t.redirects)::bigint AS redirects,
+           sum(t.freespace)::bigint AS freespace, sum(t.n_all_visible)::bigint AS n_all_visible, sum(t.n_updates)::bigint AS n_updates,
+           sum(t.n_hot_updates)::bigint AS n_hot_updates, sum(t.n_dead_since_vacuum)::bigint AS n_dead_since_vacuum,
+           sum(t.n_dead_per_minute)::double precision AS n_dead_per_minute, max(t.last_vacuum) AS last_vacuum,
            max(t.last_vacuum_lsn) AS last_vacuum_lsn,
            coalesce(bool_and(is_heap AND t.exact), true) AS exact,
            coalesce(min(t.inexact), 'not all partitions are stored by access method heap'
@@ -242,24 +249,24 @@ SELECT n.nspname AS schemaname,
        c.oid AS relid,
        c.relkind,
        owner.oid::regclass AS toast_of,
-       n_blocks::bigint,
-       known_blocks::bigint,
-       (n_tuples - n_dead_tuples)::bigint AS n_live_tuples,
-       n_dead_tuples::bigint,
-       dead_bytes::bigint,
-       lp_dead::bigint,
-       (n_dead_tuples::numeric / nullif(n_tuples, 0))::numeric(15,4) AS dead_tuple_ratio,
-       (n_dead_tuples - n_not_removable)::bigint AS n_removable_tuples,
-       ((n_dead_tuples - n_not_removable)::numeric / nullif(n_dead_tuples, 0))::numeric(15,4) AS removable_ratio,
+       n_blocks,
+       known_blocks,
+       n_tuples - n_dead_tuples AS n_live_tuples,
+       n_dead_tuples,
+       dead_bytes,
+       lp_dead,
+       (n_dead_tuples::numeric / nullif(n_tuples, 0)::numeric)::numeric(15,4) AS dead_tuple_ratio,
+       n_dead_tuples - n_not_removable AS n_removable_tuples,
+       ((n_dead_tuples - n_not_removable)::numeric / nullif(n_dead_tuples, 0)::numeric)::numeric(15,4) AS removable_ratio,
        CASE WHEN n_not_removable > 0 THEN held_back_by END AS held_back_by,
-       (n_all_visible::numeric / nullif(n_blocks, 0))::numeric(15,4) AS all_visible_ratio,
-       n_updates::bigint,
-       (n_hot_updates::numeric / nullif(n_updates, 0))::numeric(15,4) AS hot_update_ratio,
-       n_dead_since_vacuum::bigint,
+       least(n_all_visible::numeric / nullif(known_blocks, 0)::numeric, 1::numeric)::numeric(15,4) AS all_visible_ratio,
+       n_updates,
+       (n_hot_updates::numeric / nullif(n_updates, 0)::numeric)::numeric(15,4) AS hot_update_ratio,
+       n_dead_since_vacuum,
        round(n_dead_per_minute::numeric, 1) AS n_dead_per_minute,
        last_vacuum,
        last_vacuum_lsn,
-       freespace::bigint,
+       freespace,
        exact,
        inexact,
        lsn

@@ -255,6 +255,8 @@ fn standby_of(primary: &mut Cluster) -> Result<Cluster> {
 fn a_standby_holds_back_what_it_needs_and_removes_nothing_itself() -> Result<()> {
     let mut primary = prepare(builder()?)?;
     primary.psql(DATABASE, BEFORE)?;
+    // It has no file on a standby.
+    primary.psql(DATABASE, "CREATE UNLOGGED TABLE unlogged (id int)")?;
     let standby = standby_of(&mut primary)?;
     let fed_back = "SELECT count(*) = 1 FROM pg_stat_replication WHERE backend_xmin IS NOT NULL";
     primary.wait_until_true(DATABASE, fed_back, TIMEOUT)?;
@@ -271,6 +273,8 @@ fn a_standby_holds_back_what_it_needs_and_removes_nothing_itself() -> Result<()>
         "SELECT garbagemap_wait('{end}'); SELECT n_dead_tuples, n_removable_tuples, held_back_by FROM garbagemap WHERE relid = 't'::regclass"
     );
     assert_eq!(standby.psql(DATABASE, &there)?, format!("t\n{DEAD_AFTER}||"));
+    let unlogged = "SELECT n_blocks, exact FROM garbagemap WHERE relname = 'unlogged'; SELECT count(*) FROM garbage_summary('unlogged')";
+    assert_eq!(standby.psql(DATABASE, unlogged)?, "|f\n0");
     Ok(())
 }
 
@@ -310,9 +314,10 @@ fn deaths_are_counted_since_the_last_vacuum_and_by_the_minute() -> Result<()> {
         DATABASE,
         "SELECT count(*) FROM t; BEGIN; CREATE TABLE frozen (id int); COPY frozen FROM PROGRAM 'seq 1 2000' WITH (FREEZE); COMMIT",
     )?;
-    let query =
+    let frozen =
         "SELECT last_vacuum_lsn IS NULL, all_visible_ratio > 0.5 FROM garbagemap WHERE relid = 'frozen'::regclass";
-    assert_eq!(quietly(&cluster, query)?, "t|t");
+    assert_eq!(quietly(&cluster, frozen)?, "t|t");
+    assert_eq!(quietly(&cluster, query)?, "3|t|t");
     Ok(())
 }
 
@@ -408,13 +413,65 @@ fn owners_see_their_tables_and_members_of_pg_stat_scan_tables_all() -> Result<()
 }
 
 #[test]
+fn nobody_has_his_operators_called_by_others() -> Result<()> {
+    let cluster = prepare(builder()?)?;
+    cluster.psql(DATABASE, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id; DELETE FROM t WHERE id <= 10")?;
+    // Each that fits better than those of pg_catalog tells that it was called.
+    for (operator, left, right, result) in [
+        ("||", "text", "int", "text"),
+        ("<", "oid", "int", "boolean"),
+        ("=", "oid", "int", "boolean"),
+        ("=", "numeric", "int", "boolean"),
+        (">", "numeric", "int", "boolean"),
+        ("*", "numeric", "int", "numeric"),
+        ("*", "double precision", "int", "double precision"),
+        ("/", "numeric", "bigint", "numeric"),
+        ("-", "numeric", "int", "numeric"),
+    ] {
+        let name = format!("captured_{}", left.replace(' ', "_"));
+        cluster.psql(
+            DATABASE,
+            &format!(
+                "CREATE OR REPLACE FUNCTION {name}_{}({left}, {right}) RETURNS {result} LANGUAGE plpgsql AS
+                     $$ BEGIN RAISE EXCEPTION 'captured'; END $$;
+                 CREATE OPERATOR public.{operator} (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = {name}_{})",
+                u32::from(operator.as_bytes()[0]),
+                u32::from(operator.as_bytes()[0])
+            ),
+        )?;
+    }
+    let all = "SELECT count(*) > 50 FROM garbagemap; SELECT count(*) >= 0 FROM garbagemap_horizon();
+               SELECT count(*) > 0 FROM gs('t'); SELECT count(*) > 0 FROM gs_rank('t')";
+    assert_eq!(cluster.psql(DATABASE, all)?, "t\nt\nt\nt");
+    // Nor if they were there before the extension.
+    cluster.psql(DATABASE, "DROP EXTENSION garbagemap; CREATE EXTENSION garbagemap")?;
+    assert_eq!(cluster.psql(DATABASE, all)?, "t\nt\nt\nt");
+    Ok(())
+}
+
+#[test]
+fn a_table_of_the_own_transaction_does_not_hide_what_others_hold_back() -> Result<()> {
+    let cluster = prepare(builder()?)?;
+    cluster.psql(DATABASE, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id; CREATE ROLE own; ALTER TABLE t OWNER TO own; GRANT CREATE ON SCHEMA public TO own")?;
+    let mut snapshot = cluster.session(DATABASE)?;
+    snapshot.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t")?;
+    cluster.psql(DATABASE, "DELETE FROM t WHERE id <= 100")?;
+    let removable =
+        "SET ROLE own; BEGIN; CREATE TABLE scratch (id int); SELECT garbagemap_wait(pg_current_wal_insert_lsn());
+                     SELECT n_dead_tuples, n_removable_tuples FROM garbagemap WHERE relname = 't'";
+    assert_eq!(cluster.psql(DATABASE, removable)?, "t\n100|0");
+    Ok(())
+}
+
+#[test]
 fn the_view_waits_for_nobody() -> Result<()> {
     let cluster = prepare(builder()?)?;
     cluster.psql(DATABASE, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id; DELETE FROM t WHERE id <= 10; CREATE TEMP TABLE mine (id int)")?;
     let mut other = cluster.session(DATABASE)?;
     other.execute("BEGIN; LOCK TABLE t; CREATE TEMP TABLE his (id int)")?;
-    let row = "SET statement_timeout = '20s'; SELECT n_blocks, n_dead_tuples, exact FROM garbagemap WHERE relname IN ('t', 'his')";
-    assert_eq!(cluster.psql(DATABASE, row)?, "|10|t");
+    let row = "SET statement_timeout = '20s'; SELECT garbagemap_wait(pg_current_wal_insert_lsn());
+        SELECT n_blocks, n_dead_tuples, exact FROM garbagemap WHERE relname IN ('t', 'his')";
+    assert_eq!(cluster.psql(DATABASE, row)?, "t\n|10|t");
     Ok(())
 }
 

@@ -158,10 +158,12 @@ impl BlockRange {
 
     /// The blocks of which nothing is known any more.
     pub(crate) fn lost(&self) -> Places {
-        let told = self.told();
         let lost = self.blocks.iter().filter(|(_, block)| matches!(block, Block::Lost)).map(|(place, _)| *place);
-        let settled = if self.settled.lost_blocks() == 0 { Places::EMPTY } else { self.settled.known_and_lost().1 };
-        settled.without(&told).or(&lost.collect())
+        let lost: Places = lost.collect();
+        if self.settled.lost_blocks() == 0 {
+            return lost;
+        }
+        self.settled.known_and_lost().1.without(&self.told()).or(&lost)
     }
 
     /// Sets or clears a block's bit for all-visible.

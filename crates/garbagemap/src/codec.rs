@@ -4,15 +4,24 @@ use walker_core::PluginError;
 
 use crate::question::{Answer, Question, TooManyRanges};
 
-/// First byte of a question that is written by postcard: no JSON text begins with it.
-const COMPACT: u8 = 0;
+/// First byte of questions and answers that are written by postcard, which grows with each change of theirs: backends load
+/// the library anew, and the worker keeps its own until the server restarts.
+const FORMAT: u8 = 1;
+/// No JSON text begins with a byte below this one, a tabulator.
+const JSON: u8 = 9;
 /// A question that a person can ask, for the answer to one that is none.
 const EXAMPLE_QUESTION: &str = "\"Position\"";
 
 /// The bytes are no answer of a garbage map of this version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the answer of plugin garbagemap is not understood: {0}")]
-pub struct NotUnderstood(postcard::Error);
+pub enum NotUnderstood {
+    /// They are of another version.
+    #[error("the walker runs another version of garbagemap: restart the server")]
+    Version,
+    /// They are damaged.
+    #[error("the answer of plugin garbagemap is not understood: {0}")]
+    Damaged(postcard::Error),
+}
 
 impl Question {
     /// As a program asks it. The answer is for [`Answer::from_bytes`].
@@ -21,7 +30,7 @@ impl Question {
     /// Never: memory is all that it takes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![COMPACT]).unwrap_or_default()
+        postcard::to_extend(self, vec![FORMAT]).unwrap_or_default()
     }
 }
 
@@ -31,7 +40,10 @@ impl Answer {
     /// # Errors
     /// If it is something else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotUnderstood> {
-        postcard::from_bytes(bytes).map_err(NotUnderstood)
+        match bytes.split_first() {
+            Some((&FORMAT, answer)) => postcard::from_bytes(answer).map_err(NotUnderstood::Damaged),
+            _ => Err(NotUnderstood::Version),
+        }
     }
 }
 
@@ -40,9 +52,14 @@ pub(crate) fn answer(
     question: &[u8],
     ask: impl FnOnce(&Question) -> Result<Answer, TooManyRanges>,
 ) -> Result<Vec<u8>, PluginError> {
-    if let Some((&COMPACT, question)) = question.split_first() {
+    if let Some((&format, question)) = question.split_first()
+        && format < JSON
+    {
+        if format != FORMAT {
+            return Err(NotUnderstood::Version.into());
+        }
         let question = postcard::from_bytes(question).map_err(|error| format!("the question is damaged: {error}"))?;
-        return Ok(postcard::to_stdvec(&ask(&question)?)?);
+        return Ok(postcard::to_extend(&ask(&question)?, vec![FORMAT])?);
     }
     let question = serde_json::from_slice(question)
         .map_err(|error| format!("the question is not understood: {error}; try {EXAMPLE_QUESTION}"))?;
@@ -67,8 +84,14 @@ mod tests {
     #[test]
     fn what_is_no_question_is_told_so() {
         assert!(answer(b"what?", position).unwrap_err().to_string().contains("try \"Position\""));
-        assert!(answer(&[COMPACT, 99], position).unwrap_err().to_string().contains("damaged"));
+        assert!(answer(&[FORMAT, 99], position).unwrap_err().to_string().contains("damaged"));
         assert!(answer(&[], position).is_err());
-        assert!(Answer::from_bytes(&[99]).is_err());
+        assert!(matches!(Answer::from_bytes(&[FORMAT, 99]), Err(NotUnderstood::Damaged(_))));
+    }
+
+    #[test]
+    fn another_version_is_told_so() {
+        assert!(answer(&[FORMAT + 1, 0], position).unwrap_err().to_string().contains("another version"));
+        assert_eq!(Answer::from_bytes(&[FORMAT + 1, 0, 7]), Err(NotUnderstood::Version));
     }
 }

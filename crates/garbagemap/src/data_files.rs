@@ -56,7 +56,7 @@ pub struct DataFiles {
     queue: Vec<DataFile>,
     /// For this position of the map's the files were listed last.
     listed: Lsn,
-    /// Those that are no tables, or cannot be read.
+    /// Those that are no tables.
     others: HashSet<RelFileLocator>,
     /// Until then all was read that was to be.
     paid: Instant,
@@ -107,14 +107,15 @@ impl DataFiles {
     /// Begins anew, for a map that does.
     pub(crate) fn forget(&mut self) {
         self.queue.clear();
+        self.others.clear();
         self.listed = Lsn::INVALID;
     }
 
     /// Reads as much as is due by now. Returns whether more is to be read.
     ///
     /// # Errors
-    /// If a file or directory cannot be read, but for files that were removed meanwhile. That file is left out from then
-    /// on.
+    /// If a file or directory cannot be read, but for files that were removed meanwhile. That file is left out
+    /// until the files are listed again.
     pub(crate) fn read_some(&mut self, map: &mut GarbageMap) -> io::Result<bool> {
         let Limits { megabytes_per_second: rate, .. } = self.limits();
         let now = Instant::now();
@@ -144,7 +145,6 @@ impl DataFiles {
             let Portion { blocks, kind } = match read_portion(file, first, map) {
                 Ok(portion) => portion,
                 Err(error) => {
-                    self.others.insert(file.locator);
                     self.queue.pop();
                     return Err(error);
                 }

@@ -96,6 +96,7 @@ impl Plugin for KeptMap {
     }
 
     fn flush(&mut self, position: &LogPosition) -> Result<(), PluginError> {
+        self.apply_limits();
         if let Some(report) = &self.report {
             report(&self.map);
         }

@@ -45,6 +45,9 @@ pub enum TransactionStatus {
 /// Size of a data page in bytes: PostgreSQL's default, the only one supported here.
 pub(crate) const PAGE_SIZE: u16 = 8192;
 
+/// Most ranges that are told in a line of a log.
+const MOST_RANGES_OF_A_LINE: u32 = 1 << 16;
+
 /// The dead tuples of all heaps, by block.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct GarbageMap {
@@ -130,13 +133,16 @@ impl GarbageMap {
 
     /// A line for each relation that has dead tuples, in the order of tablespaces, databases and file numbers:
     /// `(1663,5,16384) garbagemap (0:13, 1248, 7232, ?, 0:1008)`, with the dead tuples of each range of so many blocks, `0:13`
-    /// for thirteen ranges without one, `?` where no block is known and `12+` where not all are.
+    /// for thirteen ranges without one, `?` where no block is known and `12+` where not all are. Of a relation with more than
+    /// 65,536 ranges they are larger.
     pub fn log_lines(&self, blocks_per_range: u32) -> impl Iterator<Item = String> {
         let mut relations: Vec<_> =
             self.relations.iter().filter(|(_, relation)| relation.summary(None).dead_tuples > 0).collect();
         relations.sort_unstable_by_key(|(locator, _)| **locator);
         relations.into_iter().map(move |(locator, relation)| {
-            log_line(*locator, &relation.range_summaries(blocks_per_range, relation.known_end()))
+            let end = relation.known_end();
+            let blocks_per_range = blocks_per_range.max(end.div_ceil(MOST_RANGES_OF_A_LINE));
+            log_line(*locator, &relation.range_summaries(blocks_per_range, end))
         })
     }
 
@@ -157,6 +163,7 @@ impl GarbageMap {
         self.everywhere = self.everywhere.or(other.everywhere);
         self.server.clone_from(&other.server);
         self.memory = other.memory;
+        self.save_memory();
     }
 
     fn relation(&mut self, locator: RelFileLocator) -> &mut Relation {
@@ -175,9 +182,8 @@ impl GarbageMap {
     /// A record of a kind or form that is not understood: what it changed is not known any more.
     fn give_up(&mut self, record: &Record<'_>) {
         for block in record.blocks.iter().filter(|block| block.fork == Fork::MAIN) {
-            if let Some(relation) = self.relations.get_mut(&block.relation) {
-                relation.lose(block.number, Inexact::NotUnderstood(record.lsn), record.lsn);
-            }
+            let cause = Inexact::NotUnderstood(record.lsn);
+            self.relation(block.relation).lose(block.number, cause, record.lsn);
         }
     }
 }

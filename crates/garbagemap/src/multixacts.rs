@@ -12,9 +12,12 @@ pub(crate) struct MultiXacts {
 }
 
 impl MultiXacts {
+    /// Nobody asks for a set of which all only lock: tuples say so themselves (`src/backend/access/heap/heapam.c`:
+    /// `GetMultiXactIdHintBits`).
     pub(crate) fn create(&mut self, create: &Create) {
-        let updater = create.members.iter().find(|member| member.is_updater()).map(|member| member.xid);
-        self.updaters.insert(create.id, updater);
+        if let Some(member) = create.members.iter().find(|member| member.is_updater()) {
+            self.updaters.insert(create.id, Some(member.xid));
+        }
     }
 
     /// The member that updates or deletes: `None` if the set is not known, `Some(None)` if all only lock.
@@ -27,12 +30,9 @@ impl MultiXacts {
         self.updaters.insert(id, updater);
     }
 
-    /// Forgets all if they are many: there is somebody who can be asked again.
-    pub(crate) fn forget_many(&mut self) {
-        const MANY: usize = 100_000;
-        if self.updaters.len() > MANY {
-            self.updaters = FxHashMap::default();
-        }
+    /// Forgets all: there is somebody who can be asked.
+    pub(crate) fn forget(&mut self) {
+        self.updaters = FxHashMap::default();
     }
 
     /// Bytes of memory, about.

@@ -170,6 +170,8 @@ pub struct RelationTotals {
     pub known_blocks: u64,
     /// Blocks that were told of and whose content is not known any more.
     pub lost_blocks: u64,
+    /// Behind the last block that was told of.
+    pub known_end: u64,
     /// Tuples, dead ones included.
     pub tuples: u64,
     /// Dead tuples.

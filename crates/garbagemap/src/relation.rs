@@ -53,6 +53,8 @@ pub(crate) struct Relation {
     ranges: BTreeMap<u32, Box<BlockRange>>,
     /// How much of the file was read for what the log does not tell, in blocks.
     pub(crate) read: FileProgress,
+    /// Lost blocks are being read again, from here on.
+    read_again: Option<u32>,
     /// The file was cut off here once: what is behind is told by the log.
     cut_at: Option<BlockNumber>,
     /// Since when, and why, blocks are lost, if there are any.
@@ -187,43 +189,59 @@ impl Relation {
 
     /// The file was read up to here: what was read is settled.
     pub(crate) fn set_progress(&mut self, progress: FileProgress, flushed: Lsn) {
-        let before = std::mem::replace(&mut self.read, progress);
-        let range_of = |progress| match progress {
-            FileProgress::Blocks(blocks) => blocks / u32::from(RANGE_BLOCKS),
+        let before = self.to_be_read().map_or(0, BlockNumber::get);
+        let end = match progress {
+            FileProgress::Blocks(blocks) => blocks,
             FileProgress::All => u32::MAX,
         };
-        let (from, to) = (range_of(before), range_of(progress));
+        let (from, to) = (before / u32::from(RANGE_BLOCKS), end / u32::from(RANGE_BLOCKS));
         for (_, range) in self.ranges.range_mut(from.min(to)..to) {
             range.settle(flushed);
         }
-        if progress == FileProgress::All && self.ranges.values().all(|range| range.lost().is_empty()) {
+        if self.is_read_first() {
+            self.read = progress;
+        } else {
+            self.read_again = Some(end);
+        }
+        if self.to_be_read().is_none() {
+            self.read_again = None;
+            self.forget_loss();
+        }
+    }
+
+    /// Whether its file is being read for what the log does not tell.
+    fn is_read_first(&self) -> bool {
+        !self.complete && self.read != FileProgress::All
+    }
+
+    /// There is no loss any more if there is no lost block.
+    fn forget_loss(&mut self) {
+        if self.ranges.values().all(|range| range.lost().is_empty()) {
             self.lost = None;
         }
     }
 
     /// Lost blocks that are in the file by now are to be read from there.
     pub(crate) fn read_lost_again(&mut self, flushed: Lsn) {
-        if self.lost.is_none_or(|lost| lost.until > flushed) {
-            return;
-        }
-        let first = self.ranges.iter().find_map(|(number, range)| {
-            let place = range.lost().iter().next()?;
-            Some(number * u32::from(RANGE_BLOCKS) + u32::from(place))
-        });
-        match (first, self.read) {
-            (None, _) => self.lost = None,
-            (Some(first), FileProgress::Blocks(blocks)) if blocks <= first && !self.complete => {}
-            (Some(first), _) => self.read = FileProgress::Blocks(first - first % u32::from(RANGE_BLOCKS)),
+        if self.lost.is_some_and(|lost| lost.until <= flushed) {
+            self.forget_loss();
+            if self.lost.is_some() {
+                // What is lost again meanwhile waits for the next time.
+                self.read_again.get_or_insert(0);
+            }
         }
     }
 
     /// From which block on its file is to be read; `None` if there is no need.
     pub(crate) fn to_be_read(&self) -> Option<BlockNumber> {
-        match self.read {
-            FileProgress::Blocks(_) if self.complete && self.lost.is_none() => None,
-            FileProgress::Blocks(blocks) => Some(BlockNumber::new(blocks)),
-            FileProgress::All => None,
+        if let FileProgress::Blocks(blocks) = self.read
+            && !self.complete
+        {
+            return Some(BlockNumber::new(blocks));
         }
+        let (from, size) = (self.read_again?, u32::from(RANGE_BLOCKS));
+        let (number, _) = self.ranges.range(from / size..).find(|(_, range)| !range.lost().is_empty())?;
+        Some(BlockNumber::new(from.max(number * size)))
     }
 
     /// Keeps only sums of some of its settled blocks, to save memory.
@@ -234,6 +252,8 @@ impl Relation {
     /// Gives up its blocks that are not settled, to save memory. All changes of them before `lsn` were told.
     pub(crate) fn lose_tracked(&mut self, lsn: Lsn) {
         self.ranges.values_mut().for_each(|range| range.lose());
+        // Only on such pages were changes by transactions that are not known.
+        self.unknown.clear();
         self.note_loss(Inexact::OutOfMemory, lsn);
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct SettledBlocks {
     /// Blocks that are not told one by one any more, to save memory.
     merged: Places,
     merged_sums: Sums,
+    /// What was merged: with garbage among it, what is left of the sums is not exact even where it is zero.
+    level: Option<Merge>,
 }
 
 impl Default for SettledBlocks {
@@ -52,6 +54,7 @@ impl Default for SettledBlocks {
             lost: Places::EMPTY,
             merged: Places::EMPTY,
             merged_sums: Sums::default(),
+            level: None,
         }
     }
 }
@@ -86,6 +89,7 @@ impl SettledBlocks {
             if merge == Merge::All || !has_garbage(counts) {
                 self.merged_sums.add(counts);
                 self.merged.insert(place);
+                self.level = self.level.max(Some(if has_garbage(counts) { Merge::All } else { Merge::Clean }));
             }
         }
         self.counted = self.counted.without(&self.merged);
@@ -135,11 +139,7 @@ impl SettledBlocks {
             sums,
             known: self.counted.len() + self.merged.len(),
             lost: self.lost.len(),
-            merged: match (self.merged.is_empty(), self.merged_sums.have_garbage()) {
-                (true, _) => None,
-                (false, false) => Some(Merge::Clean),
-                (false, true) => Some(Merge::All),
-            },
+            merged: self.level.filter(|_| !self.merged.is_empty()),
         }
     }
 }
@@ -164,6 +164,25 @@ impl Part {
             }
             None => self.lost += 1,
         }
+    }
+}
+
+/// Finds the parts of ascending places.
+struct PartOf<'p> {
+    parts: &'p mut [Part],
+    index: usize,
+}
+
+impl<'p> PartOf<'p> {
+    fn new(parts: &'p mut [Part]) -> Self {
+        Self { parts, index: 0 }
+    }
+
+    fn find(&mut self, place: u16) -> Option<&mut Part> {
+        while self.parts.get(self.index)?.end <= place {
+            self.index += 1;
+        }
+        self.parts.get_mut(self.index)
     }
 }
 
@@ -231,8 +250,9 @@ impl PackedBlocks {
         }
         if !merged.is_empty() {
             let whole = merged.len();
-            for (index, place) in (0..whole).zip(merged.iter()).filter(|(_, place)| wanted.contains(*place)) {
-                if let Some(part) = parts.iter_mut().find(|part| place < part.end) {
+            let mut of_place = PartOf::new(parts);
+            for (index, place) in (0..whole).zip(merged.iter()) {
+                if let Some(part) = of_place.find(place).filter(|_| wanted.contains(place)) {
                     part.sums.add(&merged_sums.share(index, whole));
                 }
             }
@@ -242,10 +262,9 @@ impl PackedBlocks {
             for field in columns {
                 let column = Column::read(&mut reader, !places.is_empty());
                 let places_wanted = places.and(wanted);
-                let mut begin = 0;
-                let mut parts = parts.iter_mut();
                 if column.width == 0 {
-                    for part in parts {
+                    let mut begin = 0;
+                    for part in &mut *parts {
                         let count = u32::from(places_wanted.count_between(begin, part.end));
                         let sum = part.sums.field_mut(*field);
                         *sum = sum.saturating_add(count * u32::from(column.least));
@@ -253,17 +272,10 @@ impl PackedBlocks {
                     }
                     continue;
                 }
-                let Some(mut part) = parts.next() else { return };
+                let mut of_place = PartOf::new(parts);
                 for place in places.iter() {
                     let number = column.next(&mut reader);
-                    while place >= part.end {
-                        match parts.next() {
-                            Some(next) => part = next,
-                            // Of this column there is more to read.
-                            None => break,
-                        }
-                    }
-                    if place < part.end && places_wanted.contains(place) {
+                    if let Some(part) = of_place.find(place).filter(|_| places_wanted.contains(place)) {
                         let sum = part.sums.field_mut(*field);
                         *sum = sum.saturating_add(number.into());
                     }
@@ -279,6 +291,7 @@ impl PackedBlocks {
         }
         let mut reader = BitReader::new(&self.bytes);
         [blocks.counted, blocks.lost, blocks.merged] = read_kinds(&mut reader);
+        blocks.level = self.merged;
         blocks.merged_sums = read_merged_sums(&mut reader, &blocks.merged);
         let garbage = read_places(&mut reader);
         for (places, columns) in [(blocks.counted.without(&garbage), CLEAN), (garbage, ALL)] {
@@ -430,6 +443,27 @@ mod tests {
         blocks.merge(Merge::Clean);
         blocks.merge(Merge::All);
         assert!(blocks.pack().memory() < 40, "{}", blocks.pack().memory());
+    }
+
+    #[test]
+    fn what_is_left_of_merged_garbage_is_never_said_to_be_exact() {
+        let mut blocks = SettledBlocks::default();
+        for place in 0..1000 {
+            let dead = u16::from(place == 500);
+            blocks.set_counts(
+                place,
+                Counts { tuples: 60, dead_tuples: dead, dead_bytes: dead * 40, ..Counts::default() },
+            );
+        }
+        blocks.merge(Merge::All);
+        for place in 0..40 {
+            blocks.forget(&Places::from_iter([place]));
+            let packed = blocks.pack();
+            assert_eq!(packed.merged(), Some(Merge::All));
+            blocks = packed.unpack();
+        }
+        blocks.forget(&Places::before(RANGE_BLOCKS));
+        assert_eq!(blocks.pack().merged(), None);
     }
 
     #[test]

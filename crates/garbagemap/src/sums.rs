@@ -52,11 +52,6 @@ impl Sums {
         let (before, with) = (self.portion(index, whole).to_array(), self.portion(index + 1, whole).to_array());
         from_fields(std::array::from_fn(|field| u16::try_from(with[field] - before[field]).unwrap_or(u16::MAX)))
     }
-
-    /// Whether there is anything but tuples and free bytes.
-    pub(crate) fn have_garbage(&self) -> bool {
-        Self { tuples: 0, free_space: 0, ..*self } != Self::default()
-    }
 }
 
 /// The fields of [`Sums`], for a block.

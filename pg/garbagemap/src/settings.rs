@@ -12,7 +12,7 @@ static SUMMARY_SIZE: GucSetting<i32> = GucSetting::<i32>::new(DEFAULT_SUMMARY_SI
 /// In megabytes per second: little beside what a server reads.
 const DEFAULT_BASELINE_RATE: i32 = 16;
 
-/// In megabytes: 1 TB of tables, of which a tenth of the blocks hold garbage.
+/// In megabytes: about 1 TB of tables of which a tenth of the blocks hold garbage.
 const DEFAULT_MAX_MEMORY: i32 = 256;
 
 static MAX_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(DEFAULT_MAX_MEMORY);
@@ -85,7 +85,7 @@ pub(crate) fn summary_size() -> u32 {
     u32::try_from(SUMMARY_SIZE.get()).unwrap_or(1)
 }
 
-/// How much is read from the tables' files.
+/// How much is read from the tables' files, and how much memory the map may take.
 pub(crate) fn limits() -> Limits {
     Limits {
         megabytes_per_second: u32::try_from(BASELINE_RATE.get()).unwrap_or(0),

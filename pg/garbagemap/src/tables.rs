@@ -13,11 +13,11 @@ use crate::target::UNLOGGED;
 use crate::worker::{PgLsn, TIMEOUT, ask, bigint, other_answer, pg_lsn};
 
 /// The tables and where they are. What may be removed from which depends on the kind: see `GlobalVisHorizonKindForRel` in
-/// `src/backend/storage/ipc/procarray.c`. Relations of numbers below 12000 are catalogs (`IsCatalogRelationOid`).
+/// `src/backend/storage/ipc/procarray.c`. Literals are of unknown type, so that no operator but those of pg_catalog fits. Relations of numbers below 12000 are catalogs (`IsCatalogRelationOid`).
 const TABLES: &str = "
-    SELECT c.oid, coalesce(nullif(c.reltablespace, 0), d.dattablespace), pg_catalog.pg_relation_filenode(c.oid)::oid,
+    SELECT c.oid, coalesce(nullif(c.reltablespace, '0'), d.dattablespace), pg_catalog.pg_relation_filenode(c.oid)::oid,
         CASE WHEN c.relisshared THEN 0
-             WHEN c.oid < 12000 THEN 1
+             WHEN c.oid < '12000' THEN 1
              WHEN pg_catalog.current_setting('wal_level') = 'logical' AND
                   (SELECT option_value::boolean FROM pg_catalog.pg_options_to_table(c.reloptions)
                    WHERE option_name = 'user_catalog_table') THEN 1
@@ -132,7 +132,9 @@ impl Row {
             Some(blocks) => totals.known_blocks.min(blocks),
             None => totals.known_blocks,
         };
-        let all = if totals.complete { totals.lost_blocks == 0 } else { blocks == Some(known_blocks) };
+        // What is known may have come after the size was looked at.
+        let blocks_now = blocks.map(|blocks| blocks.max(totals.known_end));
+        let all = if totals.complete { totals.lost_blocks == 0 } else { blocks_now == Some(totals.known_blocks) };
         let inexact = totals.inexact.clone();
         let empty = blocks == Some(0);
         Self {
@@ -206,8 +208,14 @@ fn look_at_files(tables: &mut Vec<Table>) -> [Option<TransactionId>; KINDS.len()
                 pg_sys::UnlockRelationOid(table.id, mode);
                 return false;
             }
-            table.blocks = Some(pg_sys::RelationGetNumberOfBlocksInFork(relation, pg_sys::ForkNumber::MAIN_FORKNUM));
-            if !standby && horizons[table.kind].is_none() {
+            // On a standby an unlogged table has no file.
+            if table.logged || !standby {
+                let fork = pg_sys::ForkNumber::MAIN_FORKNUM;
+                table.blocks = Some(pg_sys::RelationGetNumberOfBlocksInFork(relation, fork));
+            }
+            // Of a table made in this transaction only its own horizon is told.
+            let own = (*relation).rd_createSubid != pg_sys::InvalidSubTransactionId;
+            if !standby && !own && horizons[table.kind].is_none() {
                 let oldest = pg_sys::GetOldestNonRemovableTransactionId(relation);
                 horizons[table.kind] = Some(pgxlog::transaction_id(oldest));
             }

@@ -51,8 +51,11 @@ impl Target {
         }
         rights::check(&relation);
         let logged = class.relpersistence as u8 == pg_sys::RELPERSISTENCE_PERMANENT;
-        let blocks = if class.relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP {
-            // Of another session's temporary table not even the size can be asked for.
+        let temporary = class.relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP;
+        // SAFETY: looks at the server's state.
+        let blocks = if temporary || !logged && unsafe { pg_sys::RecoveryInProgress() } {
+            // Of another session's temporary table not even the size can be asked for; of an unlogged one a standby has no
+            // file.
             0
         } else {
             let fork = pg_sys::ForkNumber::MAIN_FORKNUM;

@@ -61,6 +61,11 @@ struct Mailbox {
     slots: [Slot; SLOTS],
 }
 
+/// How long a question waits for a worker that does not run: after the server's start, or its own failure, it will soon.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+/// How long between two looks whether it does.
+const START_PAUSE: Duration = Duration::from_millis(50);
+
 const NOT_READY: PgSqlErrorCode = PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
 const TRANCHE: &CStr = c"walker";
 static mut MAILBOX: *mut Mailbox = std::ptr::null_mut();
@@ -288,13 +293,21 @@ pub(crate) fn ask(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> 
     if plugin.len() > NAME_BYTES || question.len() > QUESTION_BYTES {
         pgrx::error!("question to a walker plugin is too long");
     }
-    let posted = locked(|mailbox| post(mailbox, plugin, question));
-    let (asking, worker_pid) = match posted {
-        Some(Ok(posted)) => posted,
-        Some(Err(message)) => raise(NOT_READY, message, None),
-        None => raise(NOT_READY, "walker must be loaded via \"shared_preload_libraries\"", None),
+    let begin = Instant::now();
+    let (asking, worker_pid) = loop {
+        match locked(|mailbox| post(mailbox, plugin, question)) {
+            Some(Ok(posted)) => break posted,
+            // It may be about to start.
+            Some(Err(NotPosted::NoWorker)) if begin.elapsed() < timeout.min(START_PATIENCE) => {
+                sleep_on_latch(START_PAUSE);
+                pgrx::check_for_interrupts!();
+            }
+            Some(Err(NotPosted::NoWorker)) => raise(NOT_READY, "the walker does not run", None),
+            Some(Err(NotPosted::NoSlot)) => raise(NOT_READY, "too many questions wait for the walker", None),
+            None => raise(NOT_READY, "walker must be loaded via \"shared_preload_libraries\"", None),
+        }
     };
-    let deadline = Instant::now() + timeout;
+    let deadline = begin + timeout;
     loop {
         let found = locked(|mailbox| {
             let slot = &mailbox.slots[asking.0];
@@ -322,12 +335,18 @@ pub(crate) fn ask(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> 
     }
 }
 
+/// Why a question could not be put.
+enum NotPosted {
+    NoWorker,
+    NoSlot,
+}
+
 /// Puts the question into a slot and wakes the worker. Gives the slot and the worker's process.
-fn post(mailbox: &mut Mailbox, plugin: &[u8], question: &[u8]) -> Result<(Asking, c_int), &'static str> {
+fn post(mailbox: &mut Mailbox, plugin: &[u8], question: &[u8]) -> Result<(Asking, c_int), NotPosted> {
     if mailbox.worker.is_null() {
-        return Err("the walker does not run");
+        return Err(NotPosted::NoWorker);
     }
-    let index = mailbox.slots.iter().position(Slot::is_available).ok_or("too many questions wait for the walker")?;
+    let index = mailbox.slots.iter().position(Slot::is_available).ok_or(NotPosted::NoSlot)?;
     let slot = &mut mailbox.slots[index];
     slot.free();
     // SAFETY: this process's own latch and number.

@@ -92,6 +92,7 @@ impl GarbageMap {
             complete: summary.complete,
             known_blocks: summary.known_blocks,
             lost_blocks: relation.lost_blocks(),
+            known_end: relation.known_end().into(),
             tuples: summary.tuples,
             dead_tuples: summary.dead_tuples,
             dead_bytes: summary.dead_bytes,

@@ -34,10 +34,20 @@ impl Memory {
     /// About what a record adds to the lists of changes by open transactions.
     const RECORD: u64 = 32;
 
+    /// Where giving up ends: not just within the limit, since it is not to begin anew at once.
+    fn aim(&self) -> u64 {
+        self.limit - self.limit / 8
+    }
+
+    /// The map takes so much now.
+    fn count(&mut self, bytes: u64) {
+        *self = Self { limit: self.limit, counted: bytes, tracked: 0, records: 0 };
+    }
+
     /// Whether the limit may have been reached; if so, memory is to be counted.
     pub(super) fn may_be_short(&self) -> bool {
-        // At least a part of the limit comes between two counts, which take long.
-        let left = self.limit.saturating_sub(self.counted).max(self.limit / 16);
+        // Between two counts, which take the longer the more there is, comes at least a part of that.
+        let left = self.limit.saturating_sub(self.counted).max(self.limit.max(self.counted) / 16);
         self.tracked * Self::PAGE + self.records * Self::RECORD > left
     }
 }
@@ -61,27 +71,48 @@ impl GarbageMap {
         (settled as u64, (tracked + self.transactions.memory() + self.multixacts.memory()) as u64)
     }
 
-    /// Whether files may be read: there is room, or can be made without giving up dead tuples.
+    /// Whether files may be read: there is room, or can be made without giving up what is known of dead tuples.
     pub(crate) fn has_room(&mut self) -> bool {
         if self.memory.may_be_short() {
-            self.save_memory();
+            let (settled, tracked) = self.merge(Merge::Clean, self.memory());
+            self.memory.count(settled + tracked);
         }
         self.memory.counted < self.memory.limit
     }
 
     /// Counts what the map takes and gives up what is beyond the limit.
     pub(super) fn save_memory(&mut self) {
-        let limit = self.memory.limit;
-        // Not only just: it is not to begin anew at once.
-        let aim = limit - limit / 8;
+        let (limit, aim) = (self.memory.limit, self.memory.aim());
         let (mut settled, mut tracked) = self.memory();
-        for merge in [Merge::Clean, Merge::All] {
-            // When pages are most of it, dead tuples are not given up for them.
-            if settled + tracked <= limit || merge == Merge::All && settled <= limit / 2 {
-                continue;
+        if settled + tracked > limit && self.server.is_some() {
+            self.multixacts.forget();
+            (settled, tracked) = self.memory();
+        }
+        (settled, tracked) = self.merge(Merge::Clean, (settled, tracked));
+        // When pages are most of it, dead tuples are not given up for them.
+        if settled > limit / 2 {
+            (settled, tracked) = self.merge(Merge::All, (settled, tracked));
+        }
+        if settled + tracked > limit {
+            let mut relations: Vec<_> =
+                self.relations.iter().map(|(locator, relation)| (relation.memory().1, *locator)).collect();
+            relations.sort_unstable_by_key(|(memory, _)| Reverse(*memory));
+            for (memory, locator) in relations {
+                if memory == 0 || settled + tracked <= aim {
+                    break;
+                }
+                self.give_up_pages(locator);
+                (settled, tracked) = self.memory();
             }
+        }
+        self.memory.count(settled + tracked);
+    }
+
+    /// Merges blocks if the map is beyond its limit, until it is well within. Returns what is left of the bytes of memory.
+    fn merge(&mut self, merge: Merge, (mut settled, tracked): (u64, u64)) -> (u64, u64) {
+        if settled + tracked > self.memory.limit {
             for relation in self.relations.values_mut() {
-                if settled + tracked <= aim {
+                if settled + tracked <= self.memory.aim() {
                     break;
                 }
                 let before = relation.memory().0;
@@ -89,19 +120,7 @@ impl GarbageMap {
                 settled -= (before - relation.memory().0) as u64;
             }
         }
-        if settled + tracked > limit {
-            let mut relations: Vec<_> =
-                self.relations.iter().map(|(locator, relation)| (relation.memory().1, *locator)).collect();
-            relations.sort_unstable_by_key(|(memory, _)| Reverse(*memory));
-            for (_, locator) in relations {
-                if settled + tracked <= aim {
-                    break;
-                }
-                self.give_up_pages(locator);
-                (settled, tracked) = self.memory();
-            }
-        }
-        self.memory = Memory { limit, counted: settled + tracked, tracked: 0, records: 0 };
+        (settled, tracked)
     }
 
     fn give_up_pages(&mut self, locator: RelFileLocator) {

@@ -112,9 +112,6 @@ impl GarbageMap {
         }
         self.transactions.forget_before(checkpoint.oldest_xid);
         self.multixacts.forget_before(checkpoint.oldest_multi);
-        if self.server.is_some() {
-            self.multixacts.forget_many();
-        }
         self.relations.values_mut().for_each(|relation| relation.activity.forget_before(checkpoint.oldest_xid));
         if !self.full_page_writes {
             self.incomplete_before = Lsn::MAX;
