@@ -27,6 +27,9 @@ const TABLES: &str = "
     WHERE d.datname = pg_catalog.current_database() AND c.relkind IN ('r', 'm', 't') AND c.relpersistence <> 't'
         AND c.relam = (SELECT oid FROM pg_catalog.pg_am WHERE amname = 'heap')";
 
+/// `InvalidSubTransactionId` (`src/include/c.h`).
+const INVALID_SUBTRANSACTION_ID: pg_sys::SubTransactionId = 0;
+
 /// For each kind of table the name of its horizon.
 const KINDS: [&str; 3] = ["shared", "catalog", "data"];
 
@@ -214,7 +217,7 @@ fn look_at_files(tables: &mut Vec<Table>) -> [Option<TransactionId>; KINDS.len()
                 table.blocks = Some(pg_sys::RelationGetNumberOfBlocksInFork(relation, fork));
             }
             // Of a table made in this transaction only its own horizon is told.
-            let own = (*relation).rd_createSubid != pg_sys::InvalidSubTransactionId;
+            let own = (*relation).rd_createSubid != INVALID_SUBTRANSACTION_ID;
             if !standby && !own && horizons[table.kind].is_none() {
                 let oldest = pg_sys::GetOldestNonRemovableTransactionId(relation);
                 horizons[table.kind] = Some(pgxlog::transaction_id(oldest));
