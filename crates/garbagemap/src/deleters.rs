@@ -7,8 +7,12 @@
 use pgwal::TransactionId;
 use serde::{Deserialize, Serialize};
 
-/// Most groups of a relation.
+/// So many groups of a relation are left when they are put together,
 const LIMIT: usize = 32;
+/// which is done when there are more than these.
+const MOST: usize = 4 * LIMIT;
+/// Neighbouring groups are put together at once if they have at most this part of what the younger ones have.
+const SMALL: u64 = 4;
 
 /// How many tuples each transaction deleted, neighbouring transactions in groups.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -36,11 +40,14 @@ impl Deleters {
             Some(group) if group.newest == deleter => group.tuples += tuples,
             _ => self.groups.insert(place.map_or(0, |place| place + 1), Group { newest: deleter, tuples }),
         }
-        if self.groups.len() > LIMIT {
+        if self.groups.len() > MOST {
             if let Some(oldest) = removable_before {
                 self.forget_before(oldest);
             }
-            self.merge();
+            // Else it would be looked for such ones each time.
+            if self.groups.len() > MOST / 2 {
+                self.merge();
+            }
         }
     }
 
@@ -66,9 +73,28 @@ impl Deleters {
         self.groups.capacity() * size_of::<Group>()
     }
 
+    /// Puts groups together that are small beside the younger ones.
+    fn merge_small(&mut self) {
+        // Of the groups that are left, the youngest first.
+        let mut left: Vec<Group> = Vec::with_capacity(MOST);
+        let mut younger = 0;
+        for group in self.groups.iter().rev() {
+            match left.last_mut() {
+                Some(last) if last.tuples + group.tuples <= younger / SMALL => last.tuples += group.tuples,
+                _ => {
+                    younger += left.last().map_or(0, |last| last.tuples);
+                    left.push(*group);
+                }
+            }
+        }
+        left.reverse();
+        self.groups = left;
+    }
+
     /// Puts two groups together, until there are few enough: those where it makes the least difference to the sum of the
     /// younger ones, which is what is asked for.
     fn merge(&mut self) {
+        self.merge_small();
         while self.groups.len() > LIMIT {
             let mut younger = 0;
             let mut best = (f64::INFINITY, 0);
@@ -151,7 +177,7 @@ mod tests {
             let counted = deleters.not_before(xid(start.wrapping_add(horizon)));
             prop_assert!(counted >= sum(horizon));
             prop_assert_eq!(deleters.not_before(xid(start)), sum(0));
-            prop_assert!(deleters.groups.len() <= LIMIT);
+            prop_assert!(deleters.groups.len() <= MOST);
             if xid(start.wrapping_add(horizon)).is_normal() {
                 // In order of time the groups are near; out of order they may be coarser.
                 let mut in_order = Deleters::default();
