@@ -7,6 +7,8 @@ use crate::deleters::Deleters;
 
 /// So long an event counts for the rate of deaths, on average, in microseconds: five minutes.
 const MEMORY: f64 = 300e6;
+/// A second in microseconds.
+const SECOND: i64 = 1_000_000;
 /// A minute in microseconds.
 const MINUTE: f64 = 60e6;
 
@@ -52,12 +54,13 @@ pub(crate) struct ActivitySummary {
 
 impl Rate {
     fn at(self, time: i64) -> f64 {
-        let passed = time.saturating_sub(self.time).max(0);
-        self.weight * (-(passed as f64) / MEMORY).exp()
+        let passed = time.saturating_sub(self.time);
+        if passed <= 0 { self.weight } else { self.weight * (-(passed as f64) / MEMORY).exp() }
     }
 
     fn add(&mut self, events: u64, time: i64) {
-        let time = self.time.max(time);
+        // In whole seconds: most events come in the same as the one before, and cost nothing then.
+        let time = self.time.max(time - time.rem_euclid(SECOND));
         *self = Self { weight: self.at(time) + events as f64, time };
     }
 
@@ -149,8 +152,6 @@ impl Activity {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SECOND: i64 = 1_000_000;
 
     #[test]
     fn a_relation_to_which_nothing_happens_takes_a_byte_in_the_file() {
