@@ -293,6 +293,7 @@ fn a_checkpoint_logs_where_dead_tuples_are() -> Result<()> {
         "CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 226 * 40) g;
          DELETE FROM t WHERE id BETWEEN 226 * 16 + 1 AND 226 * 16 + 100; CHECKPOINT;",
     )?;
+    assert_eq!(cluster.psql("postgres", "SHOW garbagemap.log_level")?.trim(), "log");
     let file = cluster.psql("postgres", "SELECT relfilenode FROM pg_class WHERE relname = 't'")?;
     cluster.wait_for_log(&format!(",{}) garbagemap (0:2, 100, 0:2)", file.trim()), TIMEOUT)?;
     Ok(())

@@ -22,15 +22,25 @@ static BASELINE_RATE: GucSetting<i32> = GucSetting::<i32>::new(DEFAULT_BASELINE_
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
 #[allow(missing_docs)]
 enum LogLevel {
+    #[name = c"off"]
     Off,
+    #[name = c"debug5"]
     Debug5,
+    #[name = c"debug4"]
     Debug4,
+    #[name = c"debug3"]
     Debug3,
+    #[name = c"debug2"]
     Debug2,
+    #[name = c"debug1"]
     Debug1,
+    #[name = c"info"]
     Info,
+    #[name = c"notice"]
     Notice,
+    #[name = c"warning"]
     Warning,
+    #[name = c"log"]
     Log,
 }
 
