@@ -119,10 +119,14 @@ impl Log {
     }
 
     fn images(&mut self, pages: &[(u32, &Page)]) {
+        self.images_of(TABLE, pages);
+    }
+
+    fn images_of(&mut self, relation: RelFileLocator, pages: &[(u32, &Page)]) {
         let blocks = (0..).zip(pages).map(|(id, (number, page))| Block {
             id,
             flags: BlockFlags::HAS_IMAGE,
-            relation: TABLE,
+            relation,
             fork: Fork::MAIN,
             number: BlockNumber::new(*number),
             data: &[],
@@ -235,6 +239,21 @@ fn pages_that_do_not_fit_between_two_checkpoints_are_given_up_until_they_are_tol
     // Once they are all told, the next checkpoint notices.
     log.checkpoint();
     assert_eq!(log.sums(blocks), (blocks.into(), u64::from(blocks) * page.tuples, 0, None));
+}
+
+#[test]
+fn a_limit_below_what_cannot_be_given_up_gives_up_nothing_else() {
+    let mut log = Log::new(NO_LIMIT);
+    let page = page(Rows::Same, 3, &mut Random(1));
+    for number in 0..2000 {
+        log.images_of(RelFileLocator::new(1663, 5, 20_000 + number), &[(0, &page)]);
+    }
+    log.checkpoint();
+    log.map.set_max_memory(100_000);
+    log.checkpoint();
+    assert!(log.memory() > 100_000);
+    assert_eq!(log.map.relations().filter(|(_, summary)| summary.inexact.is_some()).count(), 0);
+    assert!(log.map.relations().all(|(_, summary)| summary.dead_tuples == 3));
 }
 
 /// Bytes of memory that the process has, as Linux says.
