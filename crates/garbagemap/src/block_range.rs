@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::page::{Counts, TrackedPage};
 use crate::places::{Places, RANGE_BLOCKS};
-use crate::settled_blocks::{Merge, PackedBlocks, Part};
+use crate::settled_blocks::{Merge, PackedBlocks, Part, PartOf};
 
 /// What is known of a block that a record may change.
 #[derive(Debug, Serialize, Deserialize)]
@@ -128,13 +128,9 @@ impl BlockRange {
     /// Adds what the blocks have to the parts that they belong to.
     pub(crate) fn add_to_parts(&self, parts: &mut [Part]) {
         self.settled.add_to_parts(&Places::before(RANGE_BLOCKS).without(&self.told()), parts);
-        let mut parts = parts.iter_mut();
-        let Some(mut part) = parts.next() else { return };
+        let mut of_place = PartOf::new(parts);
         for (place, block) in &self.blocks {
-            while *place >= part.end {
-                let Some(next) = parts.next() else { return };
-                part = next;
-            }
+            let Some(part) = of_place.find(*place) else { return };
             part.add(block.counts().as_ref());
         }
     }

@@ -19,6 +19,8 @@ use crate::settled_blocks::{Merge, Part};
 pub struct RelationSummary {
     /// Blocks whose content is known.
     pub known_blocks: u64,
+    /// Blocks whose content was known and is not any more.
+    pub lost_blocks: u64,
     /// Whether the relation was created while the log was walked: then blocks that were never told of are empty.
     pub complete: bool,
     /// Tuples on the known blocks, dead ones included.
@@ -99,10 +101,20 @@ impl Relation {
         self.ranges.get_mut(&range)?.get(place)
     }
 
+    /// How the block stands by what was told of it.
+    fn told(&self, number: BlockNumber) -> Standing {
+        let (range, place) = BlockRange::place(number);
+        self.ranges.get(&range).map_or(Standing::Untold, |range| range.standing(place))
+    }
+
+    /// Whether the block was told of and its content is known.
+    pub(crate) fn was_told(&self, number: BlockNumber) -> bool {
+        self.told(number) == Standing::Known
+    }
+
     /// How the block stands. A new one that was not told of is known to be empty.
     pub(crate) fn standing(&self, number: BlockNumber) -> Standing {
-        let (range, place) = BlockRange::place(number);
-        match self.ranges.get(&range).map_or(Standing::Untold, |range| range.standing(place)) {
+        match self.told(number) {
             Standing::Untold if self.complete => Standing::Known,
             standing => standing,
         }
@@ -298,23 +310,27 @@ impl Relation {
 
     /// Totals. Blocks that were never told of are not counted as known: how many there are, only the file tells.
     pub(crate) fn summary(&self, everywhere: Option<Inexact>) -> RelationSummary {
-        let mut summary = RelationSummary {
-            complete: self.complete,
-            inexact: self.cause(everywhere).map(|cause| cause.to_string()),
-            ..RelationSummary::default()
-        };
+        let (mut all, mut known_blocks, mut lost_blocks, mut all_visible_blocks) = (RangeSummary::default(), 0, 0, 0);
         for range in self.ranges.values() {
-            let Part { sums, known, .. } = range.totals();
-            summary.known_blocks += u64::from(known);
-            summary.tuples += u64::from(sums.tuples);
-            summary.dead_tuples += u64::from(sums.dead_tuples);
-            summary.dead_bytes += u64::from(sums.dead_bytes);
-            summary.lp_dead += u64::from(sums.lp_dead);
-            summary.redirects += u64::from(sums.redirects);
-            summary.free_space += u64::from(sums.free_space);
-            summary.all_visible_blocks += u64::from(range.all_visible().len());
+            let Part { sums, known, lost, .. } = range.totals();
+            all.add(&sums);
+            known_blocks += u64::from(known);
+            lost_blocks += u64::from(lost);
+            all_visible_blocks += u64::from(range.all_visible().len());
         }
-        summary
+        RelationSummary {
+            known_blocks,
+            lost_blocks,
+            complete: self.complete,
+            tuples: all.tuples,
+            dead_tuples: all.dead_tuples,
+            dead_bytes: all.dead_bytes,
+            lp_dead: all.lp_dead,
+            redirects: all.redirects,
+            all_visible_blocks,
+            free_space: all.free_space,
+            inexact: self.cause(everywhere).map(|cause| cause.to_string()),
+        }
     }
 
     /// Behind the last block of which something is known.
@@ -369,19 +385,6 @@ impl Relation {
             }
         }
         summaries
-    }
-}
-
-impl Relation {
-    /// Whether the block was told of and its content is known.
-    pub(crate) fn was_told(&self, number: BlockNumber) -> bool {
-        let (range, place) = BlockRange::place(number);
-        self.ranges.get(&range).is_some_and(|range| range.standing(place) == Standing::Known)
-    }
-
-    /// How many blocks were told of whose content is not known any more.
-    pub(crate) fn lost_blocks(&self) -> u64 {
-        self.ranges.values().map(|range| u64::from(range.totals().lost)).sum()
     }
 
     /// Tells of those of `blocks` that were told of: counts, `None` for lost ones, and whether it is all-visible. In no order.

@@ -168,17 +168,18 @@ impl Part {
 }
 
 /// Finds the parts of ascending places.
-struct PartOf<'p> {
+pub(crate) struct PartOf<'p> {
     parts: &'p mut [Part],
     index: usize,
 }
 
 impl<'p> PartOf<'p> {
-    fn new(parts: &'p mut [Part]) -> Self {
+    pub(crate) fn new(parts: &'p mut [Part]) -> Self {
         Self { parts, index: 0 }
     }
 
-    fn find(&mut self, place: u16) -> Option<&mut Part> {
+    /// The part of a place, which is not before the last that was asked for; `None` behind all parts.
+    pub(crate) fn find(&mut self, place: u16) -> Option<&mut Part> {
         while self.parts.get(self.index)?.end <= place {
             self.index += 1;
         }

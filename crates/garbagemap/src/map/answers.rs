@@ -91,7 +91,7 @@ impl GarbageMap {
             relation: (locator.tablespace.get(), locator.database.get(), locator.relation.get()),
             complete: summary.complete,
             known_blocks: summary.known_blocks,
-            lost_blocks: relation.lost_blocks(),
+            lost_blocks: summary.lost_blocks,
             known_end: relation.known_end().into(),
             tuples: summary.tuples,
             dead_tuples: summary.dead_tuples,

@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use pgwal::RelFileLocator;
 
 use super::GarbageMap;
+use crate::relation::Relation;
 use crate::settled_blocks::Merge;
 
 /// What the map takes, in bytes, as it was last counted and what may have come since.
@@ -65,8 +66,8 @@ impl GarbageMap {
         let sum = |(settled, tracked): (usize, usize), (more, more_tracked): (usize, usize)| {
             (settled + more, tracked + more_tracked)
         };
-        let relations = self.relations.len() * 2 * size_of::<(RelFileLocator, crate::relation::Relation)>();
-        let all = self.relations.values().map(crate::relation::Relation::memory);
+        let relations = self.relations.len() * 2 * size_of::<(RelFileLocator, Relation)>();
+        let all = self.relations.values().map(Relation::memory);
         let (settled, tracked) = all.fold((relations, 0), sum);
         (settled as u64, (tracked + self.transactions.memory() + self.multixacts.memory()) as u64)
     }
@@ -101,8 +102,10 @@ impl GarbageMap {
                 if memory == 0 || settled + tracked <= aim {
                     break;
                 }
+                let before = self.memory_of(locator);
                 self.give_up_pages(locator);
-                (settled, tracked) = self.memory();
+                let after = self.memory_of(locator);
+                (settled, tracked) = (settled + after.0 - before.0, tracked + after.1 - before.1);
             }
         }
         self.memory.count(settled + tracked);
@@ -121,6 +124,13 @@ impl GarbageMap {
             }
         }
         (settled, tracked)
+    }
+
+    /// What giving up the relation's pages changes of the bytes of memory: settled, and not settled with the lists of waiting
+    /// blocks.
+    fn memory_of(&self, locator: RelFileLocator) -> (u64, u64) {
+        let (settled, tracked) = self.relations.get(&locator).map_or((0, 0), Relation::memory);
+        (settled as u64, (tracked + self.transactions.memory()) as u64)
     }
 
     fn give_up_pages(&mut self, locator: RelFileLocator) {

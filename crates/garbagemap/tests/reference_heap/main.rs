@@ -136,6 +136,7 @@ impl Walk {
             let sum = |of: fn(&RangeSummary) -> u64| blocks.iter().map(of).sum::<u64>();
             let expected = RelationSummary {
                 known_blocks: found.known_blocks,
+                lost_blocks: 0,
                 complete: true,
                 tuples: sum(|block| block.tuples),
                 dead_tuples: sum(|block| block.dead_tuples),
