@@ -24,6 +24,17 @@ pub fn garbagemap_cluster() -> Result<ClusterBuilder> {
         .setting("lock_timeout", "30s"))
 }
 
+/// Starts the server, waits until its worker walks, and makes the extensions in database postgres.
+///
+/// # Errors
+/// If one of that fails.
+pub fn start_garbagemap(builder: ClusterBuilder) -> Result<Cluster> {
+    let cluster = builder.start()?;
+    cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
+    cluster.psql("postgres", CREATE_GARBAGE_EXTENSIONS)?;
+    Ok(cluster)
+}
+
 /// Makes the extensions that ask the map, and those that it is compared with.
 pub const CREATE_GARBAGE_EXTENSIONS: &str = "CREATE EXTENSION garbagemap; CREATE EXTENSION pgstattuple;
      CREATE EXTENSION pageinspect; CREATE EXTENSION pg_visibility;";

@@ -49,7 +49,8 @@ pub use cluster::{Cluster, Mode, SUPERUSER};
 pub use directory::temporary_directory;
 pub use garbage_load::{change_again, every_kind_of_change};
 pub use garbage_oracle::{
-    CREATE_GARBAGE_EXTENSIONS, assert_garbage_equal, garbage_differences, garbagemap_cluster, wait_until_garbage_known,
+    CREATE_GARBAGE_EXTENSIONS, assert_garbage_equal, garbage_differences, garbagemap_cluster, start_garbagemap,
+    wait_until_garbage_known,
 };
 pub use installation::{
     COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, NotFound, PG_CONFIG_VARIABLE, Version, walker,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use walker_testing::{
-    CREATE_GARBAGE_EXTENSIONS, Cluster, ClusterBuilder, Installation, Mode, assert_garbage_equal, change_again,
-    every_kind_of_change, garbagemap_cluster,
+    Cluster, ClusterBuilder, Installation, Mode, assert_garbage_equal, change_again, every_kind_of_change,
+    garbagemap_cluster, start_garbagemap,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -23,13 +23,6 @@ fn without_checksums() -> Result<ClusterBuilder> {
     Ok(if by_default { builder.initdb_option("--no-data-checksums") } else { builder })
 }
 
-fn prepare(builder: ClusterBuilder) -> Result<Cluster> {
-    let cluster = builder.start()?;
-    cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
-    cluster.psql("postgres", CREATE_GARBAGE_EXTENSIONS)?;
-    Ok(cluster)
-}
-
 fn dead_tuples(cluster: &Cluster, table: &str) -> Result<u64> {
     cluster.at_a_quiet_moment("postgres", |session, _| {
         let sum = session.execute(&format!("SELECT sum(n_dead_tuples) FROM garbage_summary('{table}')"))?;
@@ -39,7 +32,7 @@ fn dead_tuples(cluster: &Cluster, table: &str) -> Result<u64> {
 
 #[test]
 fn an_insert_is_garbage_only_if_it_is_rolled_back() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql("postgres", "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id")?;
     assert_eq!(dead_tuples(&cluster, "t")?, 0);
     cluster.psql("postgres", "BEGIN; INSERT INTO t SELECT generate_series(1, 500); ROLLBACK")?;
@@ -49,7 +42,7 @@ fn an_insert_is_garbage_only_if_it_is_rolled_back() -> Result<()> {
 
 #[test]
 fn a_delete_is_garbage_only_once_it_is_committed() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql("postgres", "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id")?;
     let mut open = cluster.session("postgres")?;
     open.execute("BEGIN; DELETE FROM t WHERE id <= 400")?;
@@ -62,7 +55,7 @@ fn a_delete_is_garbage_only_once_it_is_committed() -> Result<()> {
 
 #[test]
 fn subtransactions_count_by_their_own_end() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(
         "postgres",
         "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id;
@@ -77,7 +70,7 @@ fn subtransactions_count_by_their_own_end() -> Result<()> {
 
 #[test]
 fn a_prepared_transaction_counts_when_it_ends_even_after_a_crash() -> Result<()> {
-    let mut cluster = prepare(builder()?)?;
+    let mut cluster = start_garbagemap(builder()?)?;
     cluster.psql(
         "postgres",
         "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id;
@@ -93,7 +86,7 @@ fn a_prepared_transaction_counts_when_it_ends_even_after_a_crash() -> Result<()>
 
 #[test]
 fn every_kind_of_change_is_counted_as_pgstattuple_counts_it() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     every_kind_of_change(&cluster)?;
     assert_garbage_equal(&cluster)?;
     // The same once more: now pages are settled, and come back with images.
@@ -111,7 +104,7 @@ fn every_kind_of_change_is_counted_as_pgstattuple_counts_it() -> Result<()> {
 
 #[test]
 fn concurrent_sessions_leave_what_pgstattuple_finds() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.pgbench(["--initialize", "--scale=1", "--quiet"])?;
     for round in 1..=3 {
         cluster.pgbench(["--client=4", "--jobs=2", "--transactions=500", &format!("--random-seed={round}")])?;
@@ -144,7 +137,7 @@ UPDATE pgbench_tellers SET tbalance = tbalance + 1 WHERE tid = :kind;
 
 #[test]
 fn transactions_of_all_kinds_beside_autovacuum_and_checkpoints_leave_what_pgstattuple_finds() -> Result<()> {
-    let cluster = prepare(
+    let cluster = start_garbagemap(
         builder()?
             .setting("autovacuum", "on")
             .setting("autovacuum_naptime", "1s")
@@ -177,7 +170,7 @@ fn compressed_images_and_checksums_change_nothing() -> Result<()> {
         if compression != "pglz" && !configured.contains(&format!("--with-{compression}")) {
             continue;
         }
-        let cluster = prepare(builder()?.setting("wal_compression", compression).data_checksums())?;
+        let cluster = start_garbagemap(builder()?.setting("wal_compression", compression).data_checksums())?;
         every_kind_of_change(&cluster)?;
         cluster.psql("postgres", "CHECKPOINT")?;
         change_again(&cluster)?;
@@ -188,7 +181,7 @@ fn compressed_images_and_checksums_change_nothing() -> Result<()> {
 
 #[test]
 fn a_table_from_before_the_walk_says_which_blocks_are_known() -> Result<()> {
-    let mut cluster = prepare(without_checksums()?.setting("garbagemap.baseline_rate", "0"))?;
+    let mut cluster = start_garbagemap(without_checksums()?.setting("garbagemap.baseline_rate", "0"))?;
     cluster.psql("postgres", "CREATE TABLE old AS SELECT generate_series(1, 10000) AS id")?;
     cluster.stop(Mode::Fast)?;
     // As if the worker had not been there.
@@ -211,7 +204,7 @@ fn a_table_from_before_the_walk_says_which_blocks_are_known() -> Result<()> {
 
 #[test]
 fn transactions_from_before_the_walk_are_looked_up_in_the_server() -> Result<()> {
-    let mut cluster = prepare(builder()?)?;
+    let mut cluster = start_garbagemap(builder()?)?;
     cluster.psql(
         "postgres",
         "CREATE TABLE old (id int PRIMARY KEY, v text) WITH (fillfactor = 50);
@@ -243,7 +236,7 @@ fn transactions_from_before_the_walk_are_looked_up_in_the_server() -> Result<()>
 
 #[test]
 fn what_the_wal_does_not_tell_is_not_told() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql("postgres", "CREATE UNLOGGED TABLE u AS SELECT 1; CREATE TABLE p (a int) PARTITION BY LIST (a)")?;
     let answer = cluster.psql("postgres", "SELECT n_tuples, known_blocks, inexact FROM garbage_summary('u')")?;
     assert_eq!(answer, "|0|unlogged and temporary tables are not in the WAL");
@@ -258,8 +251,9 @@ fn what_the_wal_does_not_tell_is_not_told() -> Result<()> {
 #[test]
 fn what_does_not_fit_into_memory_is_said_and_dead_tuples_come_last() -> Result<()> {
     // Only the checkpoints that are told.
-    let cluster =
-        prepare(without_checksums()?.setting("garbagemap.max_memory", "1MB").setting("checkpoint_timeout", "1h"))?;
+    let cluster = start_garbagemap(
+        without_checksums()?.setting("garbagemap.max_memory", "1MB").setting("checkpoint_timeout", "1h"),
+    )?;
     // More pages than fit, until they are settled.
     cluster.psql(
         "postgres",
@@ -286,7 +280,8 @@ fn what_does_not_fit_into_memory_is_said_and_dead_tuples_come_last() -> Result<(
 
 #[test]
 fn a_checkpoint_logs_where_dead_tuples_are() -> Result<()> {
-    let cluster = prepare(builder()?.setting("garbagemap.log_level", "log").setting("garbagemap.summary_size", "8"))?;
+    let cluster =
+        start_garbagemap(builder()?.setting("garbagemap.log_level", "log").setting("garbagemap.summary_size", "8"))?;
     // 226 rows fill a block.
     cluster.psql(
         "postgres",
@@ -301,7 +296,7 @@ fn a_checkpoint_logs_where_dead_tuples_are() -> Result<()> {
 
 #[test]
 fn ranks_are_by_dead_tuples_and_add_up_to_all() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(
         "postgres",
         "CREATE TABLE t AS SELECT g AS id, repeat('x', 100) AS v FROM generate_series(1, 20000) g;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use walker_testing::{
-    CREATE_GARBAGE_EXTENSIONS, Cluster, Mode, assert_garbage_equal, garbage_differences, garbagemap_cluster,
+    Cluster, Mode, assert_garbage_equal, garbage_differences, garbagemap_cluster, start_garbagemap,
     wait_until_garbage_known,
 };
 
@@ -14,8 +14,7 @@ const DATABASE: &str = "postgres";
 
 /// A server with tables that the worker has not seen being filled. The worker reads so many megabytes in a second.
 fn prepare(rate: u32) -> Result<Cluster> {
-    let mut cluster = garbagemap_cluster()?.setting("garbagemap.baseline_rate", &rate.to_string()).start()?;
-    cluster.psql(DATABASE, CREATE_GARBAGE_EXTENSIONS)?;
+    let mut cluster = start_garbagemap(garbagemap_cluster()?.setting("garbagemap.baseline_rate", &rate.to_string()))?;
     cluster.psql(
         DATABASE,
         "CREATE TABLE old (id int PRIMARY KEY, v int, filler text) WITH (fillfactor = 80);

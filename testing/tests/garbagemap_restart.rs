@@ -10,21 +10,16 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use pgwal::Lsn;
 use walker_testing::{
-    CREATE_GARBAGE_EXTENSIONS, Cluster, Mode, Signal, assert_garbage_equal, garbagemap_cluster, poll,
-    temporary_directory,
+    Cluster, Mode, Signal, assert_garbage_equal, garbagemap_cluster, poll, start_garbagemap, temporary_directory,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DATABASE: &str = "postgres";
 
 fn prepare() -> Result<Cluster> {
-    let cluster = garbagemap_cluster()?
-        // What is not held back by the slot is gone soon.
-        .setting("min_wal_size", "32MB")
-        .setting("max_wal_size", "64MB")
-        .start()?;
-    cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
-    cluster.psql(DATABASE, CREATE_GARBAGE_EXTENSIONS)?;
+    // What is not held back by the slot is gone soon.
+    let builder = garbagemap_cluster()?.setting("min_wal_size", "32MB").setting("max_wal_size", "64MB");
+    let cluster = start_garbagemap(builder)?;
     cluster.psql(
         DATABASE,
         "CREATE TABLE quiet (id int PRIMARY KEY, v text);

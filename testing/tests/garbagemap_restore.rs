@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use walker_testing::{
-    CREATE_GARBAGE_EXTENSIONS, Cluster, ClusterBuilder, LogMark, Mode, assert_garbage_equal, change_again,
-    every_kind_of_change, garbage_differences, garbagemap_cluster, poll, wait_until_garbage_known,
+    Cluster, ClusterBuilder, LogMark, Mode, assert_garbage_equal, change_again, every_kind_of_change,
+    garbage_differences, garbagemap_cluster, poll, start_garbagemap, wait_until_garbage_known,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,9 +26,7 @@ fn builder() -> Result<ClusterBuilder> {
 }
 
 fn prepare() -> Result<Cluster> {
-    let cluster = builder()?.start()?;
-    cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
-    cluster.psql(DATABASE, CREATE_GARBAGE_EXTENSIONS)?;
+    let cluster = start_garbagemap(builder()?)?;
     every_kind_of_change(&cluster)?;
     Ok(cluster)
 }

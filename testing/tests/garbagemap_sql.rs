@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use walker_testing::{
-    CREATE_GARBAGE_EXTENSIONS, Cluster, ClusterBuilder, Installation, Mode, assert_garbage_equal, garbagemap_cluster,
-    install_file, temporary_directory,
+    Cluster, ClusterBuilder, Installation, Mode, assert_garbage_equal, garbagemap_cluster, install_file,
+    start_garbagemap, temporary_directory,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -15,13 +15,6 @@ const DATABASE: &str = "postgres";
 
 fn builder() -> Result<ClusterBuilder> {
     Ok(garbagemap_cluster()?.setting("garbagemap.baseline_rate", "1000").setting("log_min_messages", "info"))
-}
-
-fn prepare(builder: ClusterBuilder) -> Result<Cluster> {
-    let cluster = builder.start()?;
-    cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
-    cluster.psql(DATABASE, CREATE_GARBAGE_EXTENSIONS)?;
-    Ok(cluster)
 }
 
 /// One row of a query, when the map has come to the end of the log.
@@ -67,7 +60,7 @@ const DEAD_AFTER: u64 = 82;
 
 #[test]
 fn the_view_shows_of_every_table_what_pgstattuple_finds() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(
         DATABASE,
         "CREATE TABLE wide (id int PRIMARY KEY, v text); ALTER TABLE wide ALTER v SET STORAGE EXTERNAL;
@@ -108,7 +101,7 @@ fn the_view_shows_of_every_table_what_pgstattuple_finds() -> Result<()> {
 
 #[test]
 fn blocks_are_as_pageinspect_shows_them() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(
         DATABASE,
         "CREATE TABLE t (id int PRIMARY KEY, v int, filler text) WITH (fillfactor = 60);
@@ -137,7 +130,7 @@ fn blocks_are_as_pageinspect_shows_them() -> Result<()> {
 
 #[test]
 fn nothing_is_held_back_if_nobody_looks() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(DATABASE, BEFORE)?;
     cluster.psql(DATABASE, AFTER)?;
     assert_eq!(held_back(&cluster, "t")?, (0, String::new()));
@@ -147,7 +140,7 @@ fn nothing_is_held_back_if_nobody_looks() -> Result<()> {
 
 #[test]
 fn a_snapshot_holds_back_what_was_deleted_after_it() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(DATABASE, BEFORE)?;
     let mut snapshot = cluster.session(DATABASE)?;
     snapshot.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")?;
@@ -171,7 +164,7 @@ fn a_snapshot_holds_back_what_was_deleted_after_it() -> Result<()> {
 
 #[test]
 fn many_transactions_later_a_snapshot_still_holds_back_the_same() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     let delete =
         |from: u32, to: u32| -> String { (from..to).map(|id| format!("DELETE FROM t WHERE id = {id};\n")).collect() };
     cluster.psql(DATABASE, BEFORE)?;
@@ -188,7 +181,7 @@ fn many_transactions_later_a_snapshot_still_holds_back_the_same() -> Result<()> 
 
 #[test]
 fn a_prepared_transaction_holds_back_over_a_restart() -> Result<()> {
-    let mut cluster = prepare(builder()?)?;
+    let mut cluster = start_garbagemap(builder()?)?;
     cluster.psql(DATABASE, BEFORE)?;
     cluster.psql(DATABASE, "BEGIN; INSERT INTO other VALUES (1); PREPARE TRANSACTION 'the other''s'")?;
     cluster.psql(DATABASE, AFTER)?;
@@ -212,7 +205,7 @@ fn a_prepared_transaction_holds_back_over_a_restart() -> Result<()> {
 
 #[test]
 fn a_logical_slot_holds_back_catalogs_only() -> Result<()> {
-    let cluster = prepare(builder()?.setting("wal_level", "logical"))?;
+    let cluster = start_garbagemap(builder()?.setting("wal_level", "logical"))?;
     cluster.psql(DATABASE, BEFORE)?;
     cluster.psql(DATABASE, "CHECKPOINT; SELECT 1 FROM pg_create_logical_replication_slot('s', 'pgoutput')")?;
     cluster.psql(DATABASE, AFTER)?;
@@ -253,7 +246,7 @@ fn standby_of(primary: &mut Cluster) -> Result<Cluster> {
 
 #[test]
 fn a_standby_holds_back_what_it_needs_and_removes_nothing_itself() -> Result<()> {
-    let mut primary = prepare(builder()?)?;
+    let mut primary = start_garbagemap(builder()?)?;
     primary.psql(DATABASE, BEFORE)?;
     // It has no file on a standby.
     primary.psql(DATABASE, "CREATE UNLOGGED TABLE unlogged (id int)")?;
@@ -280,7 +273,7 @@ fn a_standby_holds_back_what_it_needs_and_removes_nothing_itself() -> Result<()>
 
 #[test]
 fn updates_are_counted_as_the_statistics_count_them() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(
         DATABASE,
         "CREATE TABLE t (id int PRIMARY KEY, v int) WITH (fillfactor = 50); INSERT INTO t SELECT g, 0 FROM generate_series(1, 2000) g;
@@ -295,7 +288,7 @@ fn updates_are_counted_as_the_statistics_count_them() -> Result<()> {
 
 #[test]
 fn deaths_are_counted_since_the_last_vacuum_and_by_the_minute() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(DATABASE, "CREATE TABLE t AS SELECT generate_series(1, 3000) AS id; DELETE FROM t WHERE id <= 20")?;
     cluster.psql(DATABASE, "BEGIN; INSERT INTO t SELECT generate_series(1, 5); ROLLBACK")?;
     let query = "SELECT n_dead_since_vacuum, n_dead_per_minute, last_vacuum IS NULL, last_vacuum_lsn IS NULL FROM garbagemap WHERE relid = 't'::regclass";
@@ -323,7 +316,7 @@ fn deaths_are_counted_since_the_last_vacuum_and_by_the_minute() -> Result<()> {
 
 #[test]
 fn partitioned_tables_are_the_sum_of_what_is_below_them() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(
         DATABASE,
         "CREATE TABLE p (id int, region text) PARTITION BY LIST (region);
@@ -364,7 +357,7 @@ fn partitioned_tables_are_the_sum_of_what_is_below_them() -> Result<()> {
 
 #[test]
 fn owners_see_their_tables_and_members_of_pg_stat_scan_tables_all() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(
         DATABASE,
         "CREATE ROLE owner; CREATE ROLE member IN ROLE owner; CREATE ROLE stranger; CREATE ROLE monitor IN ROLE pg_stat_scan_tables;
@@ -414,7 +407,7 @@ fn owners_see_their_tables_and_members_of_pg_stat_scan_tables_all() -> Result<()
 
 #[test]
 fn nobody_has_his_operators_called_by_others() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(DATABASE, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id; DELETE FROM t WHERE id <= 10")?;
     // Each that fits better than those of pg_catalog tells that it was called.
     for (operator, left, right, result) in [
@@ -451,7 +444,7 @@ fn nobody_has_his_operators_called_by_others() -> Result<()> {
 
 #[test]
 fn a_table_of_the_own_transaction_does_not_hide_what_others_hold_back() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(DATABASE, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id; CREATE ROLE own; ALTER TABLE t OWNER TO own; GRANT CREATE ON SCHEMA public TO own")?;
     let mut snapshot = cluster.session(DATABASE)?;
     snapshot.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t")?;
@@ -465,7 +458,7 @@ fn a_table_of_the_own_transaction_does_not_hide_what_others_hold_back() -> Resul
 
 #[test]
 fn the_view_waits_for_nobody() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(DATABASE, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id; DELETE FROM t WHERE id <= 10; CREATE TEMP TABLE mine (id int)")?;
     let mut other = cluster.session(DATABASE)?;
     other.execute("BEGIN; LOCK TABLE t; CREATE TEMP TABLE his (id int)")?;
@@ -487,7 +480,7 @@ fn the_extension_can_be_updated() -> Result<()> {
     )?;
     let installed = Installation::for_tests()?.share_directory()?.join("extension").join("garbagemap--0.1.0--next.sql");
     install_file(&script, &installed)?;
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     cluster.psql(
         DATABASE,
         "CREATE TABLE t AS SELECT 1 AS id; DELETE FROM t; CREATE VIEW mine AS SELECT * FROM garbagemap",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use walker_testing::{
     CREATE_GARBAGE_EXTENSIONS, Cluster, ClusterBuilder, assert_garbage_equal, change_again, every_kind_of_change,
-    garbage_differences, garbagemap_cluster, poll, wait_until_garbage_known, walker_command,
+    garbage_differences, garbagemap_cluster, poll, start_garbagemap, wait_until_garbage_known, walker_command,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -19,13 +19,6 @@ fn builder() -> Result<ClusterBuilder> {
         .setting("wal_keep_size", "4GB")
         .setting("checkpoint_timeout", "1h")
         .setting("garbagemap.baseline_rate", "1000"))
-}
-
-fn prepare(builder: ClusterBuilder) -> Result<Cluster> {
-    let cluster = builder.start()?;
-    cluster.wait_for_log("walker: walking over WAL", TIMEOUT)?;
-    cluster.psql(DATABASE, CREATE_GARBAGE_EXTENSIONS)?;
-    Ok(cluster)
 }
 
 /// Every table of the database is known and counted as pgstattuple counts it, catalogs too.
@@ -89,7 +82,7 @@ fn assert_same_over_files(cluster: &Cluster) -> Result<()> {
 
 #[test]
 fn with_wal_level_logical_nothing_is_different() -> Result<()> {
-    let cluster = prepare(builder()?.setting("wal_level", "logical"))?;
+    let cluster = start_garbagemap(builder()?.setting("wal_level", "logical"))?;
     every_kind_of_change(&cluster)?;
     // Whole old rows go into the log, too.
     cluster.psql(
@@ -105,7 +98,7 @@ fn with_wal_level_logical_nothing_is_different() -> Result<()> {
 
 #[test]
 fn each_image_that_checks_redo_is_what_the_map_has() -> Result<()> {
-    let cluster = prepare(builder()?.setting("wal_consistency_checking", "heap,heap2"))?;
+    let cluster = start_garbagemap(builder()?.setting("wal_consistency_checking", "heap,heap2"))?;
     every_kind_of_change(&cluster)?;
     cluster.pgbench(["--initialize", "--scale=1", "--quiet"])?;
     for round in 1..=2 {
@@ -128,7 +121,7 @@ fn silently_wrong(cluster: &Cluster) -> Result<String> {
 
 #[test]
 fn numbers_are_right_or_said_to_be_inexact_however_full_page_writes_is_switched() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     every_kind_of_change(&cluster)?;
     assert_every_table_equal(&cluster, DATABASE)?;
     for (round, value) in ["off", "on", "off", "off", "on", "on"].into_iter().enumerate() {
@@ -150,7 +143,7 @@ fn numbers_are_right_or_said_to_be_inexact_however_full_page_writes_is_switched(
 
 #[test]
 fn without_full_page_writes_numbers_are_right_over_checkpoints_and_crashes() -> Result<()> {
-    let mut cluster = prepare(builder()?.setting("full_page_writes", "off"))?;
+    let mut cluster = start_garbagemap(builder()?.setting("full_page_writes", "off"))?;
     every_kind_of_change(&cluster)?;
     cluster.psql(DATABASE, "CHECKPOINT")?;
     for _ in 0..2 {
@@ -168,7 +161,7 @@ fn without_full_page_writes_numbers_are_right_over_checkpoints_and_crashes() -> 
 
 #[test]
 fn each_database_is_right_whatever_it_was_made_from() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     every_kind_of_change(&cluster)?;
     cluster.psql(
         DATABASE,
@@ -203,7 +196,7 @@ fn each_database_is_right_whatever_it_was_made_from() -> Result<()> {
 
 #[test]
 fn what_moves_to_other_files_is_counted_there() -> Result<()> {
-    let cluster = prepare(builder()?.setting("allow_in_place_tablespaces", "on"))?;
+    let cluster = start_garbagemap(builder()?.setting("allow_in_place_tablespaces", "on"))?;
     every_kind_of_change(&cluster)?;
     cluster.psql(
         DATABASE,
@@ -237,7 +230,7 @@ fn what_moves_to_other_files_is_counted_there() -> Result<()> {
 
 #[test]
 fn sequences_and_indexes_are_kept_out() -> Result<()> {
-    let cluster = prepare(builder()?)?;
+    let cluster = start_garbagemap(builder()?)?;
     every_kind_of_change(&cluster)?;
     cluster.psql(
         DATABASE,
