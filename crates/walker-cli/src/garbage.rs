@@ -27,16 +27,11 @@ pub(crate) fn run(arguments: &GarbageArguments) -> Result<()> {
     let start = input.first().unwrap_or_default();
 
     let map = Rc::new(RefCell::new(GarbageMap::new()));
-    let failure = Rc::new(RefCell::new(None));
-    let heard = Rc::clone(&failure);
-    let mut walk = Walk::new(input, vec![Box::new(Shared(Rc::clone(&map)))], move |failure| {
-        *heard.borrow_mut() = Some(failure.to_string());
-    });
-    walk.startup();
+    let mut walk = Walk::new(input, vec![Box::new(Shared(Rc::clone(&map)))]);
     // What is known before damage is shown nevertheless: it is true for the position that is told with it.
     let outcome = walk.run().map_err(|error| WalInput::explain(error, &directory));
-    if let Some(failure) = failure.borrow_mut().take() {
-        bail!(failure);
+    if let Some(failure) = walk.take_failures().first() {
+        bail!("{failure}");
     }
     let report = Report::new(start, walk.position(), map.borrow().relations());
     match arguments.format {

@@ -1,5 +1,5 @@
 //! The walk over PostgreSQL's write-ahead log: where WAL comes from ([`Source`]), who is told ([`Plugin`]) and the
-//! loop that joins them ([`Walk`]).
+//! loop that joins them ([`Walk`]; [`Walker`] over a log that goes on).
 //!
 //! A plugin is written once and runs in three hosts: in the server as part of a background worker, beside it on a
 //! replication stream, and over files. It cannot tell them apart.
@@ -23,16 +23,28 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod failure;
 mod files;
 mod log_position;
 mod plugin;
 mod plugin_names;
+mod plugin_run;
+mod plugin_state;
+mod rmgr_counts;
 mod source;
+#[cfg(test)]
+mod test_log;
 mod walk;
+mod walker;
 
+pub use failure::{Failure, FailureKind};
 pub use files::{FileSource, FileSourceOptions, Gap, LastRecord, WalDirectory, read_in_pieces};
 pub use log_position::LogPosition;
 pub use plugin::{Plugin, PluginError, Resume, dispatch};
 pub use plugin_names::{ParsePluginNamesError, parse_plugin_names};
+pub use plugin_run::Counts;
+pub use plugin_state::PluginState;
+pub use rmgr_counts::RmgrCounts;
 pub use source::{Source, SourceError};
-pub use walk::{Failure, FailureKind, PluginStatus, Walk};
+pub use walk::{Told, Walk};
+pub use walker::{Event, Held, Log, Next, PluginStatus, RetryPolicy, Walker};

@@ -87,6 +87,14 @@ pub enum SourceError {
         /// What is wrong with it.
         cause: TimelineHistoryError,
     },
+    /// The log at this position was removed.
+    #[error("{cause} (WAL position {position})")]
+    Gone {
+        /// Where it cannot be read on.
+        position: Lsn,
+        /// What the source says.
+        cause: String,
+    },
     /// A source of another kind, such as the server's own reader, failed.
     #[error("{cause} (WAL position {position})")]
     Other {
@@ -107,12 +115,18 @@ impl SourceError {
         )
     }
 
+    /// Whether that part of the log does not exist any more: to try again does not help.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Gone { .. })
+    }
+
     /// Where the log cannot be read on, if the error tells.
     #[must_use]
     pub fn lsn(&self) -> Option<Lsn> {
         match self {
             Self::Damaged { cause, .. } => Some(cause.lsn),
-            Self::CutSegment { position, .. } | Self::Other { position, .. } => Some(*position),
+            Self::CutSegment { position, .. } | Self::Gone { position, .. } | Self::Other { position, .. } => Some(*position),
             _ => None,
         }
     }

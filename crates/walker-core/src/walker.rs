@@ -1,0 +1,571 @@
+//! Plugins over a log that goes on: each at its own place, each tried again when it failed.
+//!
+//! Plugins at the same place walk together, so that each record is read once. One that is behind, since it keeps a state
+//! of before or was tried again, has a source of its own until it arrives where the others are. Nobody waits for it.
+
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime};
+
+use pgwal::Lsn;
+
+use crate::failure::Failure;
+use crate::log_position::LogPosition;
+use crate::plugin::{Plugin, PluginError, Resume};
+use crate::plugin_run::{Counts, PluginRun};
+use crate::plugin_state::PluginState;
+use crate::rmgr_counts::RmgrCounts;
+use crate::source::{Source, SourceError};
+use crate::walk::Walk;
+
+/// A log that may be read from anywhere.
+pub trait Log {
+    /// What reads it.
+    type Source: Source;
+
+    /// Reads from the first record at or behind `from` on.
+    fn open(&self, from: Lsn) -> Self::Source;
+
+    /// Its end.
+    fn end(&self) -> Lsn;
+
+    /// Where its last checkpoint began (redo position).
+    fn last_checkpoint(&self) -> Lsn;
+
+    /// Whether the log can be read from this position on.
+    fn holds(&self, position: &LogPosition) -> Held;
+}
+
+/// Whether a log holds a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// It does.
+    Yes,
+    /// It may, once it is as long again: a standby has not replayed that far yet.
+    NotYet,
+    /// It does not, for this reason.
+    No(String),
+}
+
+/// When a plugin that failed is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The first pause. Each that follows is twice as long, up to [`RetryPolicy::LONGEST`].
+    pub first_pause: Duration,
+    /// After so many failures in a row the plugin is switched off. They are in a row as long as the plugin has not kept a state
+    /// behind the place where it failed last.
+    pub max_failures: u32,
+}
+
+impl RetryPolicy {
+    /// The longest pause.
+    pub const LONGEST: Duration = Duration::from_secs(600);
+
+    /// The pause after so many failures; `None` if it was the last one.
+    fn pause(&self, failures: u32) -> Option<Duration> {
+        let doubled = 1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        (failures < self.max_failures).then(|| self.first_pause.saturating_mul(doubled).min(Self::LONGEST))
+    }
+}
+
+/// What happened, for the log.
+#[derive(Debug)]
+pub enum Event {
+    /// A plugin failed.
+    Failed {
+        /// How.
+        failure: Failure,
+        /// What becomes of it.
+        next: Next,
+    },
+    /// A part of the log cannot be read.
+    Unreadable {
+        /// Why.
+        cause: SourceError,
+        /// Who is told of the gap.
+        plugins: Vec<String>,
+        /// Where it goes on.
+        next: Lsn,
+    },
+}
+
+/// What becomes of a plugin that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It goes on.
+    GoesOn,
+    /// It is tried again after this pause.
+    Retry(Duration),
+    /// It is switched off after so many failures.
+    Off(u32),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { failure, next } => {
+                write!(formatter, "{failure}")?;
+                match next {
+                    Next::GoesOn => Ok(()),
+                    Next::Retry(pause) => write!(formatter, "; it is tried again in {pause:?}"),
+                    Next::Off(failures) => write!(formatter, "; it is switched off after {failures} failures"),
+                }
+            }
+            Self::Unreadable { cause, plugins, next } if plugins.is_empty() => {
+                write!(formatter, "could not read WAL: {cause}; goes on at {next}")
+            }
+            Self::Unreadable { cause, plugins, next } => {
+                let plugins = plugins.join(", ");
+                write!(formatter, "could not read WAL: {cause}; goes on at {next}, where plugins begin anew: {plugins}")
+            }
+        }
+    }
+}
+
+/// How a plugin stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginStatus {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub state: PluginState,
+    /// End of the last record that it was told.
+    pub position: Lsn,
+    /// Up to where it has kept its state: the log before is not needed for it.
+    pub flushed: Lsn,
+    /// What was done for it since the last report.
+    pub counts: Counts,
+    /// Its last failure and when it was.
+    pub last_failure: Option<(String, SystemTime)>,
+    /// When it is tried again.
+    pub retry_at: Option<SystemTime>,
+}
+
+/// Plugins over a log that goes on: each at its own place, each tried again when it failed.
+pub struct Walker<L: Log> {
+    log: L,
+    policy: RetryPolicy,
+    /// From the one that is furthest behind to the one that leads. There is always one.
+    cursors: Vec<Cursor<L::Source>>,
+    resting: Vec<Resting>,
+    last_failures: Vec<(String, (String, SystemTime))>,
+    events: Vec<Event>,
+    rmgrs: RmgrCounts,
+    /// Records before are counted in `rmgrs`.
+    counted: Lsn,
+}
+
+struct Cursor<S> {
+    walk: Walk<S>,
+    /// How often in a row it could not be read, and when that is tried again.
+    unreadable: u32,
+    retry_at: Option<Instant>,
+}
+
+/// A plugin that is told nothing.
+struct Resting {
+    run: PluginRun,
+    rest: Rest,
+}
+
+enum Rest {
+    /// Until it is tried again.
+    Until(Instant),
+    /// Until the log is as long as the position from which it wants to go on.
+    NotYet(LogPosition),
+    /// It failed too often.
+    Off,
+}
+
+/// So often it is tried to read WAL that cannot be read, before it is given up.
+const ATTEMPTS: u32 = 5;
+/// How long between two such attempts.
+const PAUSE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 1 });
+/// Longest time for which one cursor's plugins are told records while others wait, and after how many records the clock is
+/// looked at.
+const SLICE: Duration = Duration::from_millis(10);
+const SLICE_RECORDS: usize = 64;
+
+impl<L: Log> Walker<L> {
+    /// Plugins over a log. They are called in this order, and start with the first [`Walker::attend`].
+    pub fn new(log: L, plugins: Vec<Box<dyn Plugin>>, policy: RetryPolicy) -> Self {
+        let now = Instant::now();
+        let runs = plugins.into_iter().enumerate().map(|(place, plugin)| PluginRun::new(plugin, place));
+        let resting = runs.map(|run| Resting { run, rest: Rest::Until(now) }).collect();
+        Self {
+            log,
+            policy,
+            cursors: Vec::new(),
+            resting,
+            last_failures: Vec::new(),
+            events: Vec::new(),
+            rmgrs: RmgrCounts::default(),
+            counted: Lsn::INVALID,
+        }
+    }
+
+    /// From now on this is when plugins are tried again.
+    pub fn set_policy(&mut self, policy: RetryPolicy) {
+        self.policy = policy;
+    }
+
+    /// Starts the plugins that are new, and those that are to be tried again by now.
+    pub fn attend(&mut self) {
+        let now = Instant::now();
+        for Resting { run, rest } in std::mem::take(&mut self.resting) {
+            match rest {
+                Rest::Until(at) if at <= now => self.start(run),
+                Rest::NotYet(position) => self.resume_at(run, position),
+                rest => self.resting.push(Resting { run, rest }),
+            }
+        }
+        if self.cursors.is_empty() {
+            // Somebody looks at the log even if there is no plugin, to tell what is in it.
+            self.walk_from(self.log.end(), Vec::new());
+        }
+    }
+
+    fn start(&mut self, mut run: PluginRun) {
+        let first = !run.started();
+        if let Err(failure) = run.startup() {
+            return self.rest(run, failure);
+        }
+        match run.resume() {
+            Ok(Resume::Now) if first => run.begin(self.log.end()),
+            Ok(Resume::Now) => run.go_on(),
+            Ok(Resume::Checkpoint) if first => run.begin(self.log.last_checkpoint()),
+            Ok(Resume::Checkpoint) => return self.begin_anew(run),
+            Ok(Resume::At(position)) => return self.resume_at(run, position),
+            Err(cause) => return self.refuse(run, cause),
+        }
+        self.walk_from(run.from(), vec![run]);
+    }
+
+    fn resume_at(&mut self, mut run: PluginRun, position: LogPosition) {
+        match self.log.holds(&position) {
+            Held::Yes => {
+                run.begin(position.lsn);
+                self.walk_from(position.lsn, vec![run]);
+            }
+            Held::NotYet => self.resting.push(Resting { run, rest: Rest::NotYet(position) }),
+            Held::No(reason) => self.refuse(run, reason.into()),
+        }
+    }
+
+    /// The plugin begins anew, since what it has kept cannot be used.
+    fn refuse(&mut self, mut run: PluginRun, cause: PluginError) {
+        let failure = run.cannot_resume(cause);
+        self.note(failure, Next::GoesOn);
+        self.begin_anew(run);
+    }
+
+    fn begin_anew(&mut self, mut run: PluginRun) {
+        let checkpoint = self.log.last_checkpoint();
+        match run.gap(checkpoint) {
+            Ok(()) => self.walk_from(checkpoint, vec![run]),
+            Err(failure) => self.rest(run, failure),
+        }
+    }
+
+    /// The plugin has failed, and is left alone for a while.
+    fn rest(&mut self, run: PluginRun, failure: Failure) {
+        let failures = run.failures_in_a_row;
+        let (rest, next) = match self.policy.pause(failures) {
+            Some(pause) => (Rest::Until(Instant::now() + pause), Next::Retry(pause)),
+            None => (Rest::Off, Next::Off(failures)),
+        };
+        self.note(failure, next);
+        self.resting.push(Resting { run, rest });
+    }
+
+    fn note(&mut self, failure: Failure, next: Next) {
+        self.last_failures.retain(|(name, _)| *name != failure.plugin);
+        self.last_failures.push((failure.plugin.clone(), (failure.to_string(), SystemTime::now())));
+        self.events.push(Event::Failed { failure, next });
+    }
+
+    fn walk_from(&mut self, from: Lsn, runs: Vec<PluginRun>) {
+        let walk = Walk::at(self.log.open(from), from, runs);
+        self.cursors.push(Cursor { walk, unreadable: 0, retry_at: None });
+        self.join();
+    }
+
+    /// Tells each plugin some of the records that are there. Returns whether there are more.
+    pub fn advance(&mut self) -> bool {
+        let mut more = false;
+        for index in 0..self.cursors.len() {
+            more |= self.advance_one(index);
+        }
+        self.set_failed_aside();
+        self.join();
+        more
+    }
+
+    fn advance_one(&mut self, index: usize) -> bool {
+        let ahead = self.cursors.get(index + 1).map(|ahead| ahead.walk.position());
+        let Some(cursor) = self.cursors.get_mut(index) else { return false };
+        let begin = Instant::now();
+        if cursor.retry_at.is_some_and(|at| at > begin) {
+            return false;
+        }
+        cursor.retry_at = None;
+        for told in 1.. {
+            match cursor.walk.step() {
+                Ok(Some(record)) => {
+                    cursor.unreadable = 0;
+                    let position = cursor.walk.position();
+                    if position > self.counted {
+                        self.rmgrs.count(record.rmgr, record.bytes);
+                        self.counted = position;
+                    }
+                    // Behind, there are records that the others were told.
+                    if ahead.is_some_and(|ahead| position >= ahead) {
+                        return true;
+                    }
+                    if told % SLICE_RECORDS == 0 && begin.elapsed() >= SLICE {
+                        return true;
+                    }
+                }
+                Ok(None) => {
+                    cursor.walk.runs.iter_mut().for_each(|run| run.at_end = true);
+                    return false;
+                }
+                Err(error) => return self.not_readable(index, error),
+            }
+        }
+        false
+    }
+
+    /// What comes next cannot be read: that is tried again, and then given up. Returns whether there is something to read now.
+    fn not_readable(&mut self, index: usize, cause: SourceError) -> bool {
+        let ahead = self.cursors.get(index + 1).map(|ahead| ahead.walk.position());
+        let cursor = &mut self.cursors[index];
+        cursor.unreadable += 1;
+        if cursor.unreadable < ATTEMPTS && !cause.is_gone() {
+            cursor.retry_at = Some(Instant::now() + PAUSE);
+            return false;
+        }
+        cursor.unreadable = 0;
+        // Not back to where the same would be met again.
+        let (redo, position) = (self.log.last_checkpoint(), cursor.walk.position());
+        let next = if redo > position { redo } else { ahead.unwrap_or_else(|| self.log.end()) };
+        cursor.walk.gap(self.log.open(next), next);
+        let plugins = cursor.walk.runs.iter().map(|run| run.name().to_owned()).collect();
+        self.events.push(Event::Unreadable { cause, plugins, next });
+        true
+    }
+
+    /// Plugins that have failed are taken out of their walks.
+    fn set_failed_aside(&mut self) {
+        let failures: Vec<_> = self.cursors.iter_mut().flat_map(|cursor| cursor.walk.take_failures()).collect();
+        let stopped = failures.iter().any(|failure| failure.kind.stops());
+        let mut runs: Vec<_> = if stopped {
+            self.cursors.iter_mut().flat_map(|cursor| cursor.walk.runs.extract_if(.., |run| run.failed())).collect()
+        } else {
+            Vec::new()
+        };
+        for failure in failures {
+            let of_it = |run: &PluginRun| failure.kind.stops() && run.name() == failure.plugin;
+            match runs.iter().position(of_it) {
+                Some(index) => self.rest(runs.swap_remove(index), failure),
+                None => self.note(failure, Next::GoesOn),
+            }
+        }
+    }
+
+    /// Walks that are at the same place become one. One without plugins is not needed, unless it leads.
+    fn join(&mut self) {
+        self.cursors.sort_by_key(|cursor| cursor.walk.position());
+        let mut index = 0;
+        while index + 1 < self.cursors.len() {
+            // One that has not begun may be overtaken: where it begins, there need not be a record's end.
+            if self.cursors[index].walk.position() >= self.cursors[index + 1].walk.position() {
+                let ahead = self.cursors.remove(index + 1);
+                let runs = &mut self.cursors[index].walk.runs;
+                runs.extend(ahead.walk.runs);
+                runs.sort_by_key(|run| run.place);
+            } else if self.cursors[index].walk.runs.is_empty() {
+                self.cursors.remove(index);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Lets the plugins that have nothing to be told do what is not urgent. Returns whether there is more of it.
+    pub fn work(&mut self) -> bool {
+        let mut more = false;
+        for cursor in &mut self.cursors {
+            more |= cursor.walk.work();
+        }
+        self.set_failed_aside();
+        more
+    }
+
+    /// Up to where all plugins have kept their state: the log before is not needed any more. One that is switched off needs
+    /// nothing.
+    pub fn flushed(&self) -> Lsn {
+        let walking = self.cursors.iter().flat_map(|cursor| &cursor.walk.runs).map(PluginRun::flushed);
+        let resting = self.resting.iter().filter_map(|Resting { run, rest }| match rest {
+            Rest::Off => None,
+            Rest::NotYet(position) => Some(position.lsn),
+            // One that never started has not said what it needs: as much as there is.
+            Rest::Until(_) => Some(run.flushed()),
+        });
+        walking.chain(resting).min().unwrap_or_else(|| self.position())
+    }
+
+    /// How far the log was read; invalid before the first [`Walker::attend`].
+    pub fn position(&self) -> Lsn {
+        self.cursors.last().map_or(Lsn::INVALID, |cursor| cursor.walk.position())
+    }
+
+    /// Where the plugin that is furthest behind is.
+    pub fn earliest(&self) -> Lsn {
+        self.cursors.first().map_or(Lsn::INVALID, |cursor| cursor.walk.position())
+    }
+
+    /// How long until something is to be done beside reading: a plugin or unreadable WAL is to be tried again.
+    pub fn next_due(&self) -> Option<Duration> {
+        let plugins = self.resting.iter().filter_map(|resting| match resting.rest {
+            Rest::Until(at) => Some(at),
+            Rest::NotYet(_) => Some(Instant::now() + PAUSE),
+            Rest::Off => None,
+        });
+        let reading = self.cursors.iter().filter_map(|cursor| cursor.retry_at);
+        let due = plugins.chain(reading).min()?;
+        Some(due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Puts a question to the plugin of this name.
+    ///
+    /// # Errors
+    /// If there is no such plugin, it rests, or its answer is an error or a panic.
+    pub fn ask(&mut self, plugin: &str, question: &[u8]) -> Result<Vec<u8>, PluginError> {
+        for Cursor { walk, .. } in &mut self.cursors {
+            let position = walk.position();
+            if let Some(run) = walk.runs.iter_mut().find(|run| run.name() == plugin) {
+                return run.answer(question, position);
+            }
+        }
+        let Some(resting) = self.resting.iter().find(|resting| resting.run.name() == plugin) else {
+            return Err(format!("there is no plugin \"{plugin}\" in \"walker.plugins\"").into());
+        };
+        let why = match resting.rest {
+            Rest::Off => "is switched off",
+            Rest::NotYet(_) => "waits for WAL to be replayed",
+            Rest::Until(_) if resting.run.failures_in_a_row > 0 => "has failed and waits to be tried again",
+            Rest::Until(_) => "has not started yet",
+        };
+        Err(format!("plugin \"{plugin}\" {why}").into())
+    }
+
+    /// The names of the plugins that are told records, in order.
+    pub fn walking(&self) -> Vec<String> {
+        let mut runs: Vec<_> = self.cursors.iter().flat_map(|cursor| &cursor.walk.runs).collect();
+        runs.sort_by_key(|run| run.place);
+        runs.into_iter().map(|run| run.name().to_owned()).collect()
+    }
+
+    /// What happened since the last call, in order.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// What was read since the last call, by resource manager; what is read again for one plugin does not count again.
+    pub fn take_rmgr_counts(&mut self) -> RmgrCounts {
+        std::mem::take(&mut self.rmgrs)
+    }
+
+    /// How each plugin stands, in order, with what was done for it since the last call.
+    pub fn take_statuses(&mut self) -> Vec<PluginStatus> {
+        let now = (Instant::now(), SystemTime::now());
+        let mut reports = Vec::new();
+        for cursor in &mut self.cursors {
+            for run in &mut cursor.walk.runs {
+                let state = if run.at_end { PluginState::Running } else { PluginState::CatchingUp };
+                reports.push((run.place, report(run, state, None)));
+            }
+        }
+        for Resting { run, rest } in &mut self.resting {
+            let (state, retry) = match rest {
+                Rest::Off => (PluginState::Off, None),
+                Rest::Until(at) if run.failures_in_a_row > 0 => (PluginState::Waiting, Some(*at)),
+                Rest::Until(_) | Rest::NotYet(_) => (PluginState::Starting, None),
+            };
+            let retry_at = retry.map(|at| now.1 + at.saturating_duration_since(now.0));
+            reports.push((run.place, report(run, state, retry_at)));
+        }
+        reports.sort_by_key(|(place, _)| *place);
+        let mut reports: Vec<_> = reports.into_iter().map(|(_, report)| report).collect();
+        for report in &mut reports {
+            let last = self.last_failures.iter().find(|(name, _)| *name == report.name);
+            report.last_failure = last.map(|(_, failure)| failure.clone());
+        }
+        reports
+    }
+
+    /// From now on these are the plugins, in this order. Those that are new come from `make` and start with the next
+    /// [`Walker::attend`]; those that are not named any more keep their state and are shut down; those that were switched off
+    /// are tried again.
+    pub fn set_plugins(&mut self, names: &[String], mut make: impl FnMut(&str) -> Box<dyn Plugin>) {
+        let place_of = |run: &PluginRun| names.iter().position(|name| name == run.name());
+        for Cursor { walk, .. } in &mut self.cursors {
+            walk.shutdown(|run| place_of(run).is_none());
+            for run in &mut walk.runs {
+                run.place = place_of(run).unwrap_or(run.place);
+            }
+            walk.runs.sort_by_key(|run| run.place);
+        }
+        self.set_failed_aside();
+        let now = Instant::now();
+        self.resting.retain_mut(|Resting { run, rest }| {
+            let Some(place) = place_of(run) else { return false };
+            run.place = place;
+            if matches!(rest, Rest::Off) {
+                run.failures_in_a_row = 0;
+                *rest = Rest::Until(now);
+            }
+            true
+        });
+        self.last_failures.retain(|(name, _)| names.contains(name));
+        for (place, name) in names.iter().enumerate() {
+            let walking = self.cursors.iter().flat_map(|cursor| &cursor.walk.runs);
+            let known = walking.chain(self.resting.iter().map(|resting| &resting.run)).any(|run| run.name() == name);
+            if !known {
+                let run = PluginRun::new(make(name), place);
+                self.resting.push(Resting { run, rest: Rest::Until(now) });
+            }
+        }
+    }
+
+    /// Lets the plugins keep their state and shuts them down. What failed thereby is returned.
+    pub fn shutdown(mut self) -> Vec<Event> {
+        for cursor in &mut self.cursors {
+            cursor.walk.shutdown(|_| true);
+        }
+        self.set_failed_aside();
+        self.events
+    }
+}
+
+impl<L: Log> fmt::Debug for Walker<L> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (position, plugins) = (self.position(), self.walking());
+        formatter.debug_struct("Walker").field("position", &position).field("walking", &plugins).finish_non_exhaustive()
+    }
+}
+
+fn report(run: &mut PluginRun, state: PluginState, retry_at: Option<SystemTime>) -> PluginStatus {
+    PluginStatus {
+        name: run.name().to_owned(),
+        state,
+        position: run.position(),
+        flushed: run.flushed(),
+        counts: run.take_counts(),
+        last_failure: None,
+        retry_at,
+    }
+}
+
+#[cfg(test)]
+mod tests;
