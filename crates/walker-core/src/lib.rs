@@ -23,28 +23,32 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod counts_by_rmgr;
 mod failure;
 mod files;
+mod lag_clock;
 mod log_position;
 mod plugin;
 mod plugin_names;
 mod plugin_run;
 mod plugin_state;
-mod rmgr_counts;
 mod source;
+mod statistics;
 #[cfg(test)]
 mod test_log;
 mod walk;
 mod walker;
 
+pub use counts_by_rmgr::CountsByRmgr;
 pub use failure::{Failure, FailureKind};
 pub use files::{FileSource, FileSourceOptions, Gap, LastRecord, WalDirectory, read_in_pieces};
+pub use lag_clock::LagClock;
 pub use log_position::LogPosition;
 pub use plugin::{Plugin, PluginError, Resume, dispatch};
 pub use plugin_names::{ParsePluginNamesError, parse_plugin_names};
 pub use plugin_run::Counts;
 pub use plugin_state::PluginState;
-pub use rmgr_counts::RmgrCounts;
 pub use source::{Source, SourceError};
+pub use statistics::{PluginReport, PluginStatistics, RmgrCounts, Statistics};
 pub use walk::{Told, Walk};
 pub use walker::{Event, Held, Log, Next, PluginStatus, RetryPolicy, Walker};

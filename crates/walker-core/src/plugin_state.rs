@@ -1,26 +1,27 @@
-//! What a plugin does.
+//! What a plugin of the server's worker is doing.
 
 use std::fmt;
 
-/// What a plugin does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a plugin stands, as the view `pg_stat_walker` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum PluginState {
-    /// It has not started yet.
+    /// It is loaded and asked where it wants to begin.
+    #[default]
     Starting,
-    /// It was told all that there is, and is told what comes.
+    /// It is told records at the end of the log.
     Running,
-    /// It is told what is there since it started or was tried again.
+    /// It is behind the others, and has a reader of its own until it has come to where they are.
     CatchingUp,
-    /// It failed and is tried again.
+    /// It failed, and will be tried again.
     Waiting,
-    /// It failed too often.
+    /// It failed too often, and is not tried again before the configuration is reloaded.
     Off,
 }
 
 impl fmt::Display for PluginState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+        formatter.pad(match self {
             Self::Starting => "starting",
             Self::Running => "running",
             Self::CatchingUp => "catching up",

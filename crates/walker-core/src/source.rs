@@ -126,7 +126,9 @@ impl SourceError {
     pub fn lsn(&self) -> Option<Lsn> {
         match self {
             Self::Damaged { cause, .. } => Some(cause.lsn),
-            Self::CutSegment { position, .. } | Self::Gone { position, .. } | Self::Other { position, .. } => Some(*position),
+            Self::CutSegment { position, .. } | Self::Gone { position, .. } | Self::Other { position, .. } => {
+                Some(*position)
+            }
             _ => None,
         }
     }

@@ -163,7 +163,10 @@ mod tests {
         let mut walk = Walk::new(log.open(Lsn::INVALID), vec![Box::new(a), Box::new(b)]);
         walk.run().unwrap();
         let heard: Vec<_> = notes.take().into_iter().filter(|note| !note.contains("startup")).collect();
-        assert_eq!(heard, ["a heap 0/8", "b heap 0/8", "a other 0/10", "b other 0/10", "a custom 0/18", "b custom 0/18"]);
+        assert_eq!(
+            heard,
+            ["a heap 0/8", "b heap 0/8", "a other 0/10", "b other 0/10", "a custom 0/18", "b custom 0/18"]
+        );
         assert_eq!(walk.position(), Lsn::new(32));
     }
 

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pgwal::Lsn;
 
+use crate::counts_by_rmgr::CountsByRmgr;
 use crate::failure::Failure;
 use crate::log_position::LogPosition;
 use crate::plugin::{Plugin, PluginError, Resume};
 use crate::plugin_run::{Counts, PluginRun};
 use crate::plugin_state::PluginState;
-use crate::rmgr_counts::RmgrCounts;
 use crate::source::{Source, SourceError};
 use crate::walk::Walk;
 
@@ -149,7 +149,7 @@ pub struct Walker<L: Log> {
     resting: Vec<Resting>,
     last_failures: Vec<(String, (String, SystemTime))>,
     events: Vec<Event>,
-    rmgrs: RmgrCounts,
+    rmgrs: CountsByRmgr,
     /// Records before are counted in `rmgrs`.
     counted: Lsn,
 }
@@ -198,7 +198,7 @@ impl<L: Log> Walker<L> {
             resting,
             last_failures: Vec::new(),
             events: Vec::new(),
-            rmgrs: RmgrCounts::default(),
+            rmgrs: CountsByRmgr::default(),
             counted: Lsn::INVALID,
         }
     }
@@ -472,7 +472,7 @@ impl<L: Log> Walker<L> {
     }
 
     /// What was read since the last call, by resource manager; what is read again for one plugin does not count again.
-    pub fn take_rmgr_counts(&mut self) -> RmgrCounts {
+    pub fn take_rmgr_counts(&mut self) -> CountsByRmgr {
         std::mem::take(&mut self.rmgrs)
     }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::test_log::{Noting, Notes, TestLog, at};
+use crate::test_log::{Notes, Noting, TestLog, at};
 use pgwal::{Record, RmgrId};
 
 const AT_ONCE: RetryPolicy = RetryPolicy { first_pause: Duration::ZERO, max_failures: 3 };
@@ -52,9 +52,8 @@ fn one_that_is_behind_catches_up_and_then_they_walk_together() {
     settle(&mut walker);
     assert_eq!(states(&mut walker), [PluginState::Running; 2]);
     assert_eq!(walker.cursors.len(), 1);
-    let expected = [
-        "late other 0/20", "now other 0/20", "late xlog 0/28", "now xlog 0/28", "late flush 0/30", "now flush 0/30",
-    ];
+    let expected =
+        ["late other 0/20", "now other 0/20", "late xlog 0/28", "now xlog 0/28", "late flush 0/30", "now flush 0/30"];
     assert_eq!(records(&notes), expected);
     assert_eq!(walker.flushed(), Lsn::new(48));
     assert_eq!(walker.ask("now", b"").unwrap(), b"0/30");
@@ -103,7 +102,8 @@ fn one_that_fails_too_often_is_switched_off_and_holds_nothing_back() {
     log.append([RmgrId::HEAP, RmgrId::XLOG]);
     settle(&mut walker);
     assert_eq!(records(&notes).len(), 3);
-    let expected = "plugin \"fails\" failed at WAL record 0/8 (last good position 0/8): no; it is switched off after 3 failures";
+    let expected =
+        "plugin \"fails\" failed at WAL record 0/8 (last good position 0/8): no; it is switched off after 3 failures";
     assert_eq!(events(&mut walker)[2], expected);
     assert_eq!(states(&mut walker), [PluginState::Off, PluginState::Running]);
     assert_eq!((walker.flushed(), walker.next_due()), (Lsn::new(24), None));
@@ -136,8 +136,13 @@ fn one_that_keeps_a_state_goes_on_from_there_and_its_failures_are_forgotten_behi
     assert_eq!(
         records(&notes),
         [
-            "fails xlog 0/8", "fails flush 0/10", "fails heap 0/10", "fails heap 0/10", "fails heap 0/10",
-            "fails xlog 0/18", "fails flush 0/20"
+            "fails xlog 0/8",
+            "fails flush 0/10",
+            "fails heap 0/10",
+            "fails heap 0/10",
+            "fails heap 0/10",
+            "fails xlog 0/18",
+            "fails flush 0/20"
         ]
     );
     for lsn in [32, 48] {
@@ -193,7 +198,10 @@ fn what_cannot_be_read_is_tried_again_and_then_told_as_a_gap_to_those_whom_it_co
         assert_eq!(events(&mut walker), [expected]);
         log.append([RmgrId::HEAP]);
         settle(&mut walker);
-        assert_eq!((records(&notes), records(&others)), (vec!["behind heap 0/28".into()], vec!["now heap 0/28".into()]));
+        assert_eq!(
+            (records(&notes), records(&others)),
+            (vec!["behind heap 0/28".into()], vec!["now heap 0/28".into()])
+        );
     }
 }
 
