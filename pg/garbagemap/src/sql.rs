@@ -7,6 +7,7 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgwal::{LongPageHeader, Lsn, PageHeader};
+use pgxlog::WaitEvent;
 
 use crate::settings;
 use crate::target::{Target, UNLOGGED};
@@ -99,7 +100,7 @@ fn garbagemap_wait(target: PgLsn, timeout_ms: i32) -> bool {
         if left.is_zero() {
             return false;
         }
-        pgxlog::sleep_on_latch(PAUSE);
+        pgxlog::sleep_on_latch(PAUSE, WaitEvent::Answer);
         pgrx::check_for_interrupts!();
     }
 }

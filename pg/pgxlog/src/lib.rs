@@ -15,6 +15,7 @@ mod plugin;
 mod record_view;
 mod replication_slot;
 pub mod server_log;
+mod wait_event;
 mod xlog_reader;
 
 pub use ask::ask;
@@ -27,6 +28,7 @@ pub use latch::sleep_on_latch;
 pub use plugin::export_plugin;
 pub use record_view::{SERVER_VERSION, bytes, view};
 pub use replication_slot::ReplicationSlot;
+pub use wait_event::WaitEvent;
 pub use xlog_reader::XLogReader;
 
 #[doc(hidden)]

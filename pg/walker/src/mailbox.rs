@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_guard;
 use pgrx::pg_sys;
-use pgxlog::{XLogReader, raise, sleep_on_latch};
+use pgxlog::{WaitEvent, XLogReader, raise, sleep_on_latch};
 use walker_core::{PluginError, Walk};
 
 /// Questions that can wait at the same time.
@@ -299,7 +299,7 @@ pub(crate) fn ask(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> 
             Some(Ok(posted)) => break posted,
             // It may be about to start.
             Some(Err(NotPosted::NoWorker)) if begin.elapsed() < timeout.min(START_PATIENCE) => {
-                sleep_on_latch(START_PAUSE);
+                sleep_on_latch(START_PAUSE, WaitEvent::Answer);
                 pgrx::check_for_interrupts!();
             }
             Some(Err(NotPosted::NoWorker)) => raise(NOT_READY, "the walker does not run", None),
@@ -330,7 +330,7 @@ pub(crate) fn ask(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> 
             let milliseconds = timeout.as_millis();
             pgrx::error!("the walker did not answer within {milliseconds} ms");
         }
-        sleep_on_latch(left);
+        sleep_on_latch(left, WaitEvent::Answer);
         pgrx::check_for_interrupts!();
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pgrx::pg_guard;
 use pgrx::pg_sys;
 use pgwal::Lsn;
-use pgxlog::{ReplicationSlot, XLogReader, server_log, sleep_on_latch};
+use pgxlog::{ReplicationSlot, WaitEvent, XLogReader, server_log, sleep_on_latch};
 use walker_core::{LogPosition, Plugin, SourceError, Walk, parse_plugin_names};
 
 #[cfg(not(feature = "pg18"))]
@@ -156,7 +156,7 @@ fn holds(position: &LogPosition) -> bool {
                 pg_sys::proc_exit(1)
             }
         }
-        sleep_on_latch(PAUSE);
+        sleep_on_latch(PAUSE, WaitEvent::Main);
     }
     server_log::holds(position)
 }
@@ -224,7 +224,7 @@ fn run(walk: &mut Walk<XLogReader>, mut retention: Retention) {
             0 => (sleep * 2).min(LONGEST_SLEEP),
             _ => SHORTEST_SLEEP,
         };
-        sleep_on_latch(sleep);
+        sleep_on_latch(sleep, if failures > 0 { WaitEvent::Retry } else { WaitEvent::Main });
     }
 }
 
