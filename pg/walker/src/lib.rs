@@ -5,11 +5,16 @@
 //! - `worker.rs`: the worker's life: load, walk, answer, wait, stop.
 //! - `c_plugin.rs`: a plugin behind the C face of `include/walker.h`, which all plugins have, those in Rust too.
 //! - `mailbox.rs`: how a backend asks a plugin.
+//! - `statistics.rs`: what the worker counts; `statistics_sql.rs`: how SQL sees it.
+//! - `shared_memory.rs`: where both are.
 
 mod c_plugin;
 mod mailbox;
 mod settings;
+mod shared_memory;
 mod sql;
+mod statistics;
+mod statistics_sql;
 mod worker;
 
 use pgrx::pg_guard;
@@ -26,6 +31,6 @@ pub extern "C-unwind" fn _PG_init() {
         return;
     }
     settings::define();
-    mailbox::request();
+    shared_memory::request();
     worker::register();
 }

@@ -5,7 +5,7 @@
 //! memory and wakes the backend. So the plugin's state is private to the worker, needs no locks, and an answer is
 //! true for one position in the log.
 //!
-//! Sources: `src/backend/storage/ipc/dsm.c`, `src/backend/storage/lmgr/lwlock.c`.
+//! Source: `src/backend/storage/ipc/dsm.c`.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use pgrx::pg_guard;
 use pgrx::pg_sys;
 use pgxlog::{WaitEvent, XLogReader, raise, sleep_on_latch};
 use walker_core::{PluginError, Walk};
+
+use crate::shared_memory::Shared;
 
 /// Questions that can wait at the same time.
 const SLOTS: usize = 32;
@@ -52,13 +54,18 @@ struct Slot {
     answer_length: usize,
 }
 
-/// What is in shared memory, behind the lock of tranche `walker`. Zeroed memory is an empty one.
+/// What is in shared memory.
 #[repr(C)]
-struct Mailbox {
+pub(crate) struct Mailbox {
     worker: *mut pg_sys::Latch,
     worker_pid: c_int,
     last_ticket: u64,
     slots: [Slot; SLOTS],
+}
+
+impl Mailbox {
+    const EMPTY: Self =
+        Self { worker: std::ptr::null_mut(), worker_pid: 0, last_ticket: 0, slots: [const { Slot::FREE }; SLOTS] };
 }
 
 /// How long a question waits for a worker that does not run: after the server's start, or its own failure, it will soon.
@@ -67,66 +74,21 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 const START_PAUSE: Duration = Duration::from_millis(50);
 
 const NOT_READY: PgSqlErrorCode = PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
-const TRANCHE: &CStr = c"walker";
-static mut MAILBOX: *mut Mailbox = std::ptr::null_mut();
-static mut NEXT_REQUEST_HOOK: pg_sys::shmem_request_hook_type = None;
-static mut NEXT_STARTUP_HOOK: pg_sys::shmem_startup_hook_type = None;
+pub(crate) static MAILBOX: Shared<Mailbox> = Shared::new(c"walker", || Mailbox::EMPTY);
 
-/// Asks for shared memory, when the server starts.
-pub(crate) fn request() {
-    // SAFETY: hooks are only changed while libraries are preloaded, in one process with one thread.
-    unsafe {
-        NEXT_REQUEST_HOOK = pg_sys::shmem_request_hook;
-        pg_sys::shmem_request_hook = Some(request_hook);
-        NEXT_STARTUP_HOOK = pg_sys::shmem_startup_hook;
-        pg_sys::shmem_startup_hook = Some(startup_hook);
-    }
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn request_hook() {
-    // SAFETY: called by PostgreSQL at the one time when shared memory may be asked for.
-    unsafe {
-        if let Some(next) = NEXT_REQUEST_HOOK {
-            next();
-        }
-        pg_sys::RequestAddinShmemSpace(size_of::<Mailbox>());
-        pg_sys::RequestNamedLWLockTranche(TRANCHE.as_ptr(), 1);
-    }
-}
-
-#[pg_guard]
-unsafe extern "C-unwind" fn startup_hook() {
-    // SAFETY: called by PostgreSQL when shared memory is there, before other processes use it; after a crash again.
-    unsafe {
-        if let Some(next) = NEXT_STARTUP_HOOK {
-            next();
-        }
-        let mut found = false;
-        let size = size_of::<Mailbox>();
-        MAILBOX = pg_sys::ShmemInitStruct(TRANCHE.as_ptr(), size, &mut found).cast();
-        if !found {
-            // All zeroes are valid: null pointers, and State::Free is zero.
-            std::ptr::write_bytes(MAILBOX, 0, 1);
-        }
-    }
-}
-
-/// Runs `call` with the mailbox while its lock is held; `None` if the library was not preloaded. `call` must not raise
-/// an ERROR.
+/// As [`Shared::write`].
 fn locked<T>(call: impl FnOnce(&mut Mailbox) -> T) -> Option<T> {
-    // SAFETY: the pointer is set once at startup. The lock makes the reference the only one in any process.
-    unsafe {
-        let mailbox = MAILBOX;
-        if mailbox.is_null() {
-            return None;
-        }
-        let lock = &raw mut (*pg_sys::GetNamedLWLockTranche(TRANCHE.as_ptr())).lock;
-        pg_sys::LWLockAcquire(lock, pg_sys::LWLockMode::LW_EXCLUSIVE);
-        let result = call(&mut *mailbox);
-        pg_sys::LWLockRelease(lock);
-        Some(result)
-    }
+    MAILBOX.write(call)
+}
+
+/// Process id of the worker; `None` if it does not run.
+pub(crate) fn worker_pid() -> Option<c_int> {
+    MAILBOX.read(|mailbox| mailbox.worker_pid).filter(|pid| *pid != 0)
+}
+
+/// The library is loaded in this backend only.
+pub(crate) fn not_preloaded() -> ! {
+    raise(NOT_READY, "walker must be loaded via \"shared_preload_libraries\"", None)
 }
 
 /// The worker is here: questions may be asked.
@@ -228,6 +190,19 @@ fn release_segment(segment: pg_sys::dsm_handle) {
 }
 
 impl Slot {
+    const FREE: Self = Self {
+        state: State::Free,
+        ticket: 0,
+        asker: std::ptr::null_mut(),
+        asker_pid: 0,
+        name_length: 0,
+        name: [0; NAME_BYTES],
+        question_length: 0,
+        question: [0; QUESTION_BYTES],
+        segment: 0,
+        answer_length: 0,
+    };
+
     /// Ticket, plugin and question, if there is one.
     fn question(&self) -> Option<(u64, String, Vec<u8>)> {
         let name = self.name.get(..self.name_length)?;
@@ -304,7 +279,7 @@ pub(crate) fn ask(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> 
             }
             Some(Err(NotPosted::NoWorker)) => raise(NOT_READY, "the walker does not run", None),
             Some(Err(NotPosted::NoSlot)) => raise(NOT_READY, "too many questions wait for the walker", None),
-            None => raise(NOT_READY, "walker must be loaded via \"shared_preload_libraries\"", None),
+            None => not_preloaded(),
         }
     };
     let deadline = begin + timeout;
