@@ -87,10 +87,10 @@ pub enum SourceError {
         /// What is wrong with it.
         cause: TimelineHistoryError,
     },
-    /// The log at this position was removed.
+    /// The server has removed the segment that comes next: what is behind `position` cannot be read any more.
     #[error("{cause} (WAL position {position})")]
     Gone {
-        /// Where it cannot be read on.
+        /// The end of the last good record.
         position: Lsn,
         /// What the source says.
         cause: String,
@@ -111,7 +111,11 @@ impl SourceError {
     pub fn is_damage(&self) -> bool {
         matches!(
             self,
-            Self::Damaged { .. } | Self::MissingSegment { .. } | Self::CutSegment { .. } | Self::Compressed { .. }
+            Self::Damaged { .. }
+                | Self::MissingSegment { .. }
+                | Self::CutSegment { .. }
+                | Self::Compressed { .. }
+                | Self::Gone { .. }
         )
     }
 

@@ -11,9 +11,11 @@ mod ask;
 mod callbacks;
 mod catch;
 mod latch;
+mod new_wal;
 mod plugin;
 mod record_view;
 mod replication_slot;
+mod segment_file;
 pub mod server_log;
 mod wait_event;
 mod xlog_reader;
@@ -25,11 +27,12 @@ pub use callbacks::{
 };
 pub use catch::{catch_and_recover, catch_error, raise, recover};
 pub use latch::sleep_on_latch;
+pub use new_wal::Idle;
 pub use plugin::export_plugin;
 pub use record_view::{SERVER_VERSION, bytes, view};
-pub use replication_slot::ReplicationSlot;
+pub use replication_slot::{Held, ReplicationSlot, drop_slot};
 pub use wait_event::WaitEvent;
-pub use xlog_reader::XLogReader;
+pub use xlog_reader::{XLogReader, last_read};
 
 #[doc(hidden)]
 pub use pgrx;

@@ -24,8 +24,8 @@ thread_local! {
 /// pgxlog::walker_plugin!(MyPlugin::default());
 /// ```
 ///
-/// What the plugin returns as an error, and a panic in it, reach the worker as a PostgreSQL ERROR; the worker then
-/// disables the plugin and goes on.
+/// What the plugin returns as an error, and a panic in it, reach the worker as a PostgreSQL ERROR; the worker then goes on
+/// without the plugin, and tries it again later.
 #[macro_export]
 macro_rules! walker_plugin {
     ($plugin:expr) => {
@@ -125,6 +125,8 @@ unsafe extern "C-unwind" fn flush_callback(position: *const Position) {
 #[pg_guard]
 unsafe extern "C-unwind" fn shutdown_callback() {
     with_plugin(|plugin| plugin.shutdown());
+    // The worker may go on without it; if it is wanted again, it is made anew.
+    PLUGIN.set(None);
 }
 
 #[pg_guard]

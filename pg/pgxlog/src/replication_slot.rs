@@ -3,12 +3,26 @@
 //! Sources: `src/backend/replication/slot.c`, `src/backend/replication/slotfuncs.c`:
 //! `pg_physical_replication_slot_advance`.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use pgwal::Lsn;
 
-use crate::catch::catch_and_recover;
+use crate::catch::{catch_and_recover, raise};
+
+/// What [`ReplicationSlot::hold`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing: this process holds it already.
+    Already,
+    /// It was there, and is held now.
+    Taken,
+    /// There was none: it was made.
+    Made,
+    /// It had been invalidated, and was made anew: WAL that it had held back may be gone.
+    MadeAnew,
+}
 
 /// A physical slot that this process holds, so that `pg_replication_slots` shows it as active.
 #[derive(Debug)]
@@ -37,12 +51,12 @@ impl ReplicationSlot {
     /// # Errors
     /// Why it cannot be had now: `wal_level` or `max_replication_slots` too low, all slots in use, the name not valid,
     /// another process holds it, or it is a logical slot.
-    pub fn hold(&mut self) -> Result<(), String> {
+    pub fn hold(&mut self) -> Result<Held, String> {
         // SAFETY: settings that only change when the server starts, and a variable of this process.
         let (level, slots, held) =
             unsafe { (pg_sys::wal_level, pg_sys::max_replication_slots, !pg_sys::MyReplicationSlot.is_null()) };
         if held {
-            return Ok(());
+            return Ok(Held::Already);
         }
         if level < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 {
             return Err("\"wal_level\" is minimal".to_owned());
@@ -59,10 +73,10 @@ impl ReplicationSlot {
     ///
     /// # Errors
     /// As [`ReplicationSlot::hold`].
-    pub fn advance(&mut self, lsn: Lsn) -> Result<(), String> {
-        self.hold()?;
+    pub fn advance(&mut self, lsn: Lsn) -> Result<Held, String> {
+        let held = self.hold()?;
         if lsn <= self.advanced {
-            return Ok(());
+            return Ok(held);
         }
         catch_and_recover(|| {
             // SAFETY: the slot is this process's own while it is acquired; others look at it under its spinlock.
@@ -80,10 +94,44 @@ impl ReplicationSlot {
             }
         })?;
         self.advanced = lsn;
-        Ok(())
+        Ok(held)
     }
 
-    fn acquire_or_create(&self) -> Result<(), String> {
+    /// From where on it holds WAL; `None` if this process does not hold the slot, or it was invalidated.
+    #[must_use]
+    pub fn kept_from(&self) -> Option<Lsn> {
+        // SAFETY: this process's own slot, if there is one, is looked at under its spinlock.
+        unsafe {
+            let slot: *mut pg_sys::ReplicationSlot = pg_sys::MyReplicationSlot;
+            if slot.is_null() {
+                return None;
+            }
+            pg_sys::SpinLockAcquire(&raw mut (*slot).mutex);
+            let lsn = Lsn::new((*slot).data.restart_lsn);
+            pg_sys::SpinLockRelease(&raw mut (*slot).mutex);
+            lsn.is_valid().then_some(lsn)
+        }
+    }
+
+    /// Drops it, whether this process holds it or nobody does.
+    ///
+    /// # Errors
+    /// As [`drop_slot`].
+    pub fn drop_now(&mut self) -> Result<(), String> {
+        self.advanced = Lsn::INVALID;
+        catch_and_recover(|| {
+            // SAFETY: releases this process's own slot, if it holds one.
+            unsafe {
+                if !pg_sys::MyReplicationSlot.is_null() {
+                    pg_sys::ReplicationSlotRelease();
+                }
+            }
+            drop_slot(&self.name);
+        })
+    }
+
+    fn acquire_or_create(&self) -> Result<Held, String> {
+        let mut held = Held::Made;
         // SAFETY: the name is a C string; the functions take the locks that they need, and raise an ERROR where they
         // cannot do what they are for. The slot that is looked at is acquired, so that nobody drops it.
         unsafe {
@@ -99,8 +147,9 @@ impl ReplicationSlot {
                 #[cfg(not(feature = "pg15"))]
                 let invalidated = (*data).invalidated != pg_sys::ReplicationSlotInvalidationCause::RS_INVAL_NONE;
                 if (*data).restart_lsn != 0 && !invalidated {
-                    return Ok(());
+                    return Ok(Held::Taken);
                 }
+                held = Held::MadeAnew;
                 pg_sys::ReplicationSlotRelease();
                 pg_sys::ReplicationSlotDrop(self.name.as_ptr(), true);
             }
@@ -113,7 +162,7 @@ impl ReplicationSlot {
             pg_sys::ReplicationSlotMarkDirty();
             pg_sys::ReplicationSlotSave();
         }
-        Ok(())
+        Ok(held)
     }
 
     /// Does not wait for another process that holds it: who waits cannot be told to stop.
@@ -129,5 +178,22 @@ impl ReplicationSlot {
             #[cfg(feature = "pg18")]
             pg_sys::ReplicationSlotAcquire(self.name.as_ptr(), true, false);
         }
+    }
+}
+
+/// Drops the physical slot of this name, in any process.
+///
+/// # Panics
+/// With a PostgreSQL ERROR: there is none, it is a logical slot, or a process holds it.
+pub fn drop_slot(name: &CStr) {
+    // SAFETY: the name is a C string; the functions take the locks that they need. A slot that is dropped and made by others
+    // between the two calls would have to be a logical one of this very name to be harmed.
+    unsafe {
+        let slot: *mut pg_sys::ReplicationSlot = pg_sys::SearchNamedReplicationSlot(name.as_ptr(), true);
+        if !slot.is_null() && (*slot).data.database != pg_sys::InvalidOid {
+            let message = format!("replication slot \"{}\" is a logical slot", name.to_string_lossy());
+            raise(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, None);
+        }
+        pg_sys::ReplicationSlotDrop(name.as_ptr(), true);
     }
 }

@@ -1,23 +1,12 @@
 //! What the server says of its log: how far it is, and which positions are part of it.
 //!
-//! Sources: `src/backend/access/transam/xlog.c`, `src/backend/access/transam/timeline.c`.
+//! Source: `src/backend/access/transam/xlog.c`.
 
 use pgrx::pg_sys;
-use pgwal::{Lsn, TimelineId};
+use pgwal::{Lsn, SegmentNo, TimelineId};
 use walker_core::LogPosition;
 
-use crate::catch::catch_error;
-
-// pgrx has no binding of `src/include/access/timeline.h`.
-unsafe extern "C-unwind" {
-    fn readTimeLineHistory(target: pg_sys::TimeLineID) -> *mut pg_sys::List;
-    fn tliInHistory(timeline: pg_sys::TimeLineID, history: *mut pg_sys::List) -> bool;
-    fn tliSwitchPoint(
-        timeline: pg_sys::TimeLineID,
-        history: *mut pg_sys::List,
-        next: *mut pg_sys::TimeLineID,
-    ) -> pg_sys::XLogRecPtr;
-}
+use crate::segment_file;
 
 /// The position up to which WAL is durable (flushed, or on a standby replayed), and the timeline there.
 #[must_use]
@@ -49,25 +38,37 @@ pub fn system_identifier() -> u64 {
     unsafe { pg_sys::GetSystemIdentifier() }
 }
 
-/// Whether the log up to `position` is a beginning of this server's log as it is now: it is not if the server was restored
-/// to a point before it, or is another one.
-#[must_use]
-pub fn holds(position: &LogPosition) -> bool {
-    let (durable, current) = durable();
-    if position.system_identifier != system_identifier() || position.lsn > durable {
-        return false;
+/// Whether the log up to `position` is a beginning of this server's log as it is now, and what comes next is still there to
+/// be read.
+///
+/// # Errors
+/// Why not, as part of a sentence: it is of another server, of a part of the log that was undone when this one was restored
+/// to a point before, or the WAL behind it has been removed.
+pub fn holds(position: &LogPosition) -> Result<(), String> {
+    let (end, current) = durable();
+    let LogPosition { system_identifier: system, timeline, lsn } = *position;
+    if system != system_identifier() {
+        return Err(format!("this is system {}", system_identifier()));
     }
-    if position.timeline == current {
-        return true;
+    if lsn > end {
+        return Err(format!("the log ends at {end}"));
     }
-    let switch = catch_error(|| {
-        let timeline = position.timeline.get();
-        // SAFETY: reads the history's file, if there is one, into a list; tliSwitchPoint is only asked for a timeline that
-        // is in it.
-        unsafe {
-            let history = readTimeLineHistory(current.get());
-            tliInHistory(timeline, history).then(|| tliSwitchPoint(timeline, history, std::ptr::null_mut()))
+    let history = segment_file::read_history(current)?;
+    if timeline != current {
+        match history.switch_point(timeline) {
+            None => return Err(format!("timeline {timeline} is not in the history of timeline {current}")),
+            Some(switch) if lsn > switch => return Err(format!("timeline {timeline} was left at {switch}")),
+            Some(_) => {}
         }
-    });
-    matches!(switch, Ok(Some(switch)) if position.lsn <= Lsn::new(switch))
+    }
+    // At the end nothing needs to be there yet.
+    let number = SegmentNo::of(lsn, segment_file::segment_size());
+    let owner = history.timeline_at(lsn).unwrap_or(current);
+    // Of a segment with more than one timeline in it the newest has the file.
+    let newest = history.entries().iter().rfind(|entry| entry.covers(number, segment_file::segment_size()));
+    let newest = newest.map_or(owner, |entry| entry.timeline);
+    let there = lsn == end
+        || segment_file::find(newest, number, lsn).is_some()
+        || segment_file::find(owner, number, lsn).is_some();
+    if there { Ok(()) } else { Err(segment_file::removed(newest, number)) }
 }

@@ -1,35 +1,50 @@
 //! The server's own WAL, up to what is durable.
 //!
 //! Sources: `src/backend/access/transam/xlogreader.c`, `src/backend/access/transam/xlogutils.c`:
-//! `read_local_xlog_page_no_wait`.
+//! `read_local_xlog_page_no_wait`, `XLogReadDetermineTimeline`, `wal_segment_open`.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
+use std::io::ErrorKind;
 
-use pgrx::pg_guard;
 use pgrx::pg_sys;
-use pgwal::{Lsn, Record, TimelineId};
+use pgrx::{PgSqlErrorCode, pg_guard};
+use pgwal::{Lsn, Record, SegmentNo, TimelineId};
 use walker_core::{LogPosition, Source, SourceError};
 
-use crate::catch::catch_error;
+use crate::catch::{catch_error, raise};
 use crate::record_view::view;
+use crate::segment_file::{self, segment_size};
 use crate::server_log::{self, durable};
 
-// pgrx's own are Rust functions around these, which cannot be given to C as callbacks.
+// pgrx's own is a Rust function around this, which cannot be given to C as a callback.
 #[allow(clashing_extern_declarations)]
 unsafe extern "C-unwind" {
-    fn wal_segment_open(
-        state: *mut pg_sys::XLogReaderState,
-        segment: pg_sys::XLogSegNo,
-        timeline: *mut pg_sys::TimeLineID,
-    );
     fn wal_segment_close(state: *mut pg_sys::XLogReaderState);
 }
 
-/// What [`page_read`] tells beside its result.
+thread_local! {
+    /// See [`last_read`].
+    static LAST_READ: Cell<*mut pg_sys::XLogReaderState> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// PostgreSQL's reader with the record that was read last by any [`XLogReader`] of this process, for callbacks in C that are
+/// told this record. Null if that reader is gone, or did not give a record when it was asked last.
+#[must_use]
+pub fn last_read() -> *mut pg_sys::XLogReaderState {
+    LAST_READ.get()
+}
+
+/// What the callbacks tell each other and the reader beside their results.
 #[derive(Debug, Default)]
 struct PageRead {
     /// The last page could not be read because the log is not durable up to there yet.
     at_end: bool,
+    /// The last page could not be read because its segment has been removed.
+    gone: bool,
+    /// The timeline whose file was asked for last, and how far that is valid.
+    timeline: u32,
+    limit: Lsn,
 }
 
 /// Reads WAL in the server, with PostgreSQL's own reader. Never goes past what is flushed (on a standby: replayed), so
@@ -57,7 +72,7 @@ impl XLogReader {
         let page_read = Box::into_raw(Box::<PageRead>::default());
         let mut routine = pg_sys::XLogReaderRoutine {
             page_read: Some(page_read_callback),
-            segment_open: Some(wal_segment_open),
+            segment_open: Some(segment_open_callback),
             segment_close: Some(wal_segment_close),
         };
         // SAFETY: XLogReaderAllocate copies the routine; the private data lives until the reader is freed in Drop.
@@ -77,6 +92,9 @@ impl XLogReader {
     /// Goes on with the first record at or behind `position`, forward or back.
     pub fn seek(&mut self, position: Lsn) {
         (self.position, self.aligned) = (position, false);
+        // SAFETY: the reader is valid. Zero makes it look the timeline up: at the end of the log it forgets where it was, and
+        // would take the current timeline for every position then, an older one's too.
+        unsafe { (*self.state).currTLI = 0 };
     }
 
     /// Makes the reader begin at `position` or, if that is not known to be a record's beginning, behind it. Returns
@@ -106,8 +124,8 @@ impl XLogReader {
     /// Lets PostgreSQL read the next record; `None` if there is none yet.
     fn read(&mut self) -> Result<Option<()>, String> {
         let mut message: *mut c_char = std::ptr::null_mut();
-        // SAFETY: `page_read` points to the box made in `new`, which nothing else refers to outside of the callback.
-        unsafe { (*self.page_read).at_end = false };
+        // SAFETY: `page_read` points to the box made in `new`, which nothing else refers to outside of the callbacks.
+        unsafe { ((*self.page_read).at_end, (*self.page_read).gone) = (false, false) };
         // After a call that gave nothing, and before the first, the reader has to be told where to begin.
         // SAFETY: the reader is valid.
         let begun = unsafe {
@@ -146,6 +164,7 @@ impl XLogReader {
 impl Source for XLogReader {
     fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
         let position = self.position;
+        LAST_READ.set(std::ptr::null_mut());
         // At the end PostgreSQL's reader would begin its page anew each time.
         if self.aligned && position >= self.durable {
             self.durable = durable().0;
@@ -153,10 +172,15 @@ impl Source for XLogReader {
                 return Ok(None);
             }
         }
-        let failed = |cause| SourceError::Other { position, cause };
-        match catch_error(|| self.read()).and_then(|read| read).map_err(failed)? {
-            None => Ok(None),
-            Some(()) => {
+        let read = catch_error(|| self.read()).and_then(|read| read);
+        // SAFETY: as in `read`.
+        let gone = unsafe { (*self.page_read).gone };
+        match read {
+            Err(cause) if gone => Err(SourceError::Gone { position, cause }),
+            Err(cause) => Err(SourceError::Other { position, cause }),
+            Ok(None) => Ok(None),
+            Ok(Some(())) => {
+                LAST_READ.set(self.state);
                 // SAFETY: a record was just read, and the borrow of self keeps others from reading.
                 let record = unsafe { view(self.state) };
                 self.position = record.end;
@@ -167,15 +191,18 @@ impl Source for XLogReader {
     }
 
     fn log_position(&self, lsn: Lsn) -> Option<LogPosition> {
-        // SAFETY: the reader is valid. It is the timeline of the file that was read last; a page's header may tell an
-        // older one, behind the point where a timeline began on it.
-        let timeline = TimelineId::new(unsafe { (*self.state).seg.ws_tli });
+        // SAFETY: as in `read`. It is the timeline by which the page was looked for; the page's header may tell an older one,
+        // before the point where a timeline began on it.
+        let timeline = TimelineId::new(unsafe { (*self.page_read).timeline });
         Some(LogPosition { system_identifier: server_log::system_identifier(), timeline, lsn })
     }
 }
 
 impl Drop for XLogReader {
     fn drop(&mut self) {
+        if LAST_READ.get() == self.state {
+            LAST_READ.set(std::ptr::null_mut());
+        }
         // SAFETY: allocated in `new`, not used any more; the reader first, since it refers to the box.
         unsafe {
             pg_sys::XLogReaderFree(self.state);
@@ -186,11 +213,6 @@ impl Drop for XLogReader {
 
 fn unsigned(size: c_int) -> u32 {
     u32::try_from(size).unwrap_or(0)
-}
-
-fn segment_size() -> u32 {
-    // SAFETY: set once when the server starts.
-    unsigned(unsafe { pg_sys::wal_segment_size })
 }
 
 /// Reads a page, as far as it is durable; -1 if that is not far enough.
@@ -227,6 +249,11 @@ unsafe extern "C-unwind" fn page_read_callback(
         unsafe { (*(*state).private_data.cast::<PageRead>()).at_end = true };
         return -1;
     }
+    // SAFETY: as above.
+    unsafe {
+        let page_read = (*state).private_data.cast::<PageRead>();
+        ((*page_read).timeline, (*page_read).limit) = (timeline, limit);
+    }
     let count = limit.since(page).min(size);
     let mut error = pg_sys::WALReadError::default();
     // SAFETY: the buffer holds a page, and count is at most its size.
@@ -236,4 +263,41 @@ unsafe extern "C-unwind" fn page_read_callback(
         }
     }
     count as c_int
+}
+
+/// Opens the file of a segment. One that is not there under the timeline's own name may be there under that of a descendant.
+///
+/// # Safety
+/// Called by PostgreSQL's reader within [`page_read_callback`].
+#[pg_guard]
+unsafe extern "C-unwind" fn segment_open_callback(
+    state: *mut pg_sys::XLogReaderState,
+    number: pg_sys::XLogSegNo,
+    timeline: *mut pg_sys::TimeLineID,
+) {
+    // SAFETY: the reader is valid while it calls this, and its private data is the box of XLogReader.
+    let (wanted, page_read) = unsafe { (TimelineId::new(*timeline), (*state).private_data.cast::<PageRead>()) };
+    let number = SegmentNo::new(number);
+    // SAFETY: as above.
+    let limit = unsafe { (*page_read).limit };
+    let mut opened = segment_file::open(wanted, number);
+    if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        match segment_file::find(wanted, number, limit.min(number.next().start(segment_size()))) {
+            Some(found) => opened = segment_file::open(found, number),
+            None => {
+                // SAFETY: as above.
+                unsafe { (*page_read).gone = true };
+                raise(PgSqlErrorCode::ERRCODE_UNDEFINED_FILE, segment_file::removed(wanted, number), None)
+            }
+        }
+    }
+    match opened {
+        // SAFETY: as above. `timeline` stays, so that the next page is looked for under its own name again.
+        Ok(descriptor) => unsafe { (*state).seg.ws_file = descriptor },
+        Err(error) => raise(
+            PgSqlErrorCode::ERRCODE_IO_ERROR,
+            format!("could not open a file of WAL segment {}: {error}", number.get()),
+            None,
+        ),
+    }
 }
