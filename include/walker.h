@@ -14,7 +14,12 @@
  *
  * While a callback for a record runs, CurrentMemoryContext is a context that is reset after the record; what must
  * stay goes into TopMemoryContext, which is current in the function above and in startup_cb. A callback may
- * ereport(ERROR): the plugin is then called no more, and the worker and the other plugins go on.
+ * ereport(ERROR): the worker and the other plugins go on, and the plugin is tried again after walker.retry_interval, each
+ * time after a longer pause; after walker.max_failures in a row it is switched off. It is asked anew by resume_cb: without
+ * one it is told the record again at which it failed. startup_cb is called again only if it failed.
+ *
+ * A crash of the process (SIGSEGV, abort) restarts the whole server, as that of any background worker does: what is not
+ * certain never to do that should be run outside of the server, over files.
  */
 #ifndef WALKER_H
 #define WALKER_H
@@ -32,7 +37,7 @@ struct WALkerCallbacks;
 
 typedef void (*WALkerPluginInit) (struct WALkerCallbacks *cb);
 
-/* Called once, before the first record. */
+/* Called before the first record; again if it failed, and when the plugin was taken out of walker.plugins and put back. */
 typedef void (*WALkerCallbackStartup_cb) (void);
 
 /* A record, decoded: XLogRecGetRmid(record), XLogRecGetData(record) and so on. */
@@ -54,17 +59,20 @@ typedef struct WALkerPosition
 /* Where a plugin wants its records from. */
 typedef enum WALkerResume
 {
-	/* From now on, as without the callback: it keeps nothing. */
+	/* From now on, as without the callback: it keeps nothing. After a failure: from the record at which it failed. */
 	WALKER_RESUME_NOW = 0,
-	/* From where the last checkpoint began: from there on each page that is changed comes as a whole. */
+	/*
+	 * From where the last checkpoint began: from there on each page that is changed comes as a whole. After a failure gap_cb
+	 * is called before.
+	 */
 	WALKER_RESUME_CHECKPOINT = 1,
 	/* From *position on, the one for which flush_cb returned last. */
 	WALKER_RESUME_AT = 2
 } WALkerResume;
 
 /*
- * Called once after startup_cb. If this server's log does not hold the position, or with an ERROR, the plugin is told so by
- * gap_cb, and begins with the last checkpoint.
+ * Called after startup_cb, and when the plugin is tried again after a failure. If this server's log does not hold the
+ * position, or with an ERROR, the plugin is told so by gap_cb, and begins with the last checkpoint.
  */
 typedef WALkerResume (*WALkerCallbackResume_cb) (WALkerPosition *position);
 
@@ -84,7 +92,7 @@ typedef bool (*WALkerCallbackWork_cb) (void);
  */
 typedef void (*WALkerCallbackFlush_cb) (const WALkerPosition *position);
 
-/* Called last, unless the plugin failed. */
+/* Called last, unless the plugin failed: at the end, and when it is taken out of walker.plugins. */
 typedef void (*WALkerCallbackShutdown_cb) (void);
 
 /*

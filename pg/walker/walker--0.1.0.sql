@@ -95,3 +95,13 @@ COMMENT ON VIEW pg_stat_walker_rmgr IS 'records that the walker read, by resourc
 REVOKE EXECUTE ON FUNCTION pg_stat_get_walker(), pg_stat_get_walker_rmgr(), pg_stat_walker_reset() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pg_stat_get_walker(), pg_stat_get_walker_rmgr() TO pg_monitor;
 GRANT SELECT ON pg_stat_walker, pg_stat_walker_rmgr TO pg_monitor;
+
+CREATE FUNCTION walker_drop_slot()
+RETURNS void
+AS 'MODULE_PATHNAME', 'walker_drop_slot_wrapper'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION walker_drop_slot() IS
+    'drops the replication slot of the walker, which makes it anew after a reload of the configuration or a restart';
+
+REVOKE EXECUTE ON FUNCTION walker_drop_slot() FROM PUBLIC;

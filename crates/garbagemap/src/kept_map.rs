@@ -69,6 +69,10 @@ impl Plugin for KeptMap {
         let Some((position, mut map)) = snapshot::read(&self.path)? else { return Ok(Resume::Checkpoint) };
         map.inherit(&self.map);
         self.map = map;
+        // After a failure, what was read for the map of before.
+        if let Some(files) = &mut self.files {
+            files.forget();
+        }
         Ok(Resume::At(position))
     }
 

@@ -26,8 +26,7 @@ struct Sample {
 /// So a lag of any length is known to about one part in a hundred. It is never told too long: what is behind a position
 /// was written at the time of the sample or before it.
 ///
-/// Source: `src/backend/replication/walsender.c`: `LagTrackerWrite`, whose buffer is of fixed size, and which therefore
-/// overwrites its last sample when a standby is far behind.
+/// Compare `src/backend/replication/walsender.c`: `LagTrackerWrite`, `LagTrackerRead`.
 #[derive(Debug, Clone, Default)]
 pub struct LagClock {
     /// By time, with ascending ends.

@@ -10,7 +10,7 @@ pub type PluginError = Box<dyn std::error::Error + Send + Sync>;
 /// Where a plugin wants its records from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
-    /// From now on: it keeps nothing over a restart.
+    /// From now on; after a failure, from where it was. It keeps nothing over a restart.
     Now,
     /// From where the last checkpoint began (its redo position): from there on the log holds each page that it changes as a
     /// whole.
@@ -21,20 +21,24 @@ pub enum Resume {
 
 /// Somebody who is told every record of the log, in order, whether its transaction commits or not.
 ///
-/// An error or a panic disables the plugin at that record; the other plugins go on.
+/// An error or a panic stops the plugin at that record; the other plugins go on. In the server it is tried again after a
+/// while: [`Plugin::resume`] is asked anew, and [`Plugin::startup`] too if that had failed. Over files it is not.
 pub trait Plugin {
     /// Its name, as in `walker.plugins`.
     fn name(&self) -> &str;
 
-    /// Called once before the first record.
+    /// Called once before the first record; again if it failed.
     ///
     /// # Errors
-    /// The plugin is not used then.
+    /// The plugin is told nothing then.
     fn startup(&mut self) -> Result<(), PluginError> {
         Ok(())
     }
 
-    /// Called once after [`Plugin::startup`]: where it wants to begin.
+    /// Called after [`Plugin::startup`], and again when the plugin is tried again after a failure: where it wants to begin.
+    /// After a failure [`Resume::Now`] means where it was: the record at which it failed is told again. So a plugin that says
+    /// so must be able to go on with what it has in memory; [`Resume::Checkpoint`] then begins anew with a
+    /// [`Plugin::gap`].
     ///
     /// # Errors
     /// What it kept cannot be used, which is told; then it hears of a [`Plugin::gap`], and begins as with
@@ -47,7 +51,7 @@ pub trait Plugin {
     /// is between cannot be read any more.
     ///
     /// # Errors
-    /// The plugin is disabled then.
+    /// The plugin is stopped then.
     fn gap(&mut self, _next: Lsn) -> Result<(), PluginError> {
         Ok(())
     }
@@ -56,7 +60,7 @@ pub trait Plugin {
     /// all of them overrides this one instead.
     ///
     /// # Errors
-    /// The plugin is disabled then.
+    /// The plugin is stopped then.
     fn record(&mut self, record: &Record<'_>) -> Result<(), PluginError> {
         dispatch(self, record)
     }
@@ -64,7 +68,7 @@ pub trait Plugin {
     /// Records of resource manager Heap.
     ///
     /// # Errors
-    /// The plugin is disabled then; so for all that follow.
+    /// The plugin is stopped then; so for all that follow.
     fn heap(&mut self, _record: &Record<'_>) -> Result<(), PluginError> {
         Ok(())
     }
@@ -145,7 +149,7 @@ pub trait Plugin {
     /// `position` is the end of the last record it was told: what the answer is true for.
     ///
     /// # Errors
-    /// The text goes to whoever asked; the plugin is not disabled.
+    /// The text goes to whoever asked; the plugin is not stopped.
     fn answer(&mut self, _question: &[u8], _position: Lsn) -> Result<Vec<u8>, PluginError> {
         Err("this plugin answers no questions".into())
     }

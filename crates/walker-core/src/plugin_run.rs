@@ -37,7 +37,7 @@ pub(crate) struct PluginRun {
     position: Lsn,
     /// Up to where it has kept its state, if it keeps any: the log before is not needed for it.
     flushed: Lsn,
-    /// Since it was tried last, it was told all that there was.
+    /// When records were read for it last, it was told all that there were.
     pub(crate) at_end: bool,
     counts: Counts,
     stride: Stride,

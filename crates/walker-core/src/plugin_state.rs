@@ -9,9 +9,10 @@ pub enum PluginState {
     /// It is loaded and asked where it wants to begin.
     #[default]
     Starting,
-    /// It is told records at the end of the log.
+    /// It was told all that there is, and is told what comes.
     Running,
-    /// It is behind the others, and has a reader of its own until it has come to where they are.
+    /// It is behind the end of the log: since it has started or was tried again, or since more is written than it can deal
+    /// with.
     CatchingUp,
     /// It failed, and will be tried again.
     Waiting,

@@ -70,6 +70,13 @@ impl RetryPolicy {
 /// What happened, for the log.
 #[derive(Debug)]
 pub enum Event {
+    /// A plugin is told records from here on: it has started, was tried again, or begins anew.
+    Begins {
+        /// Its name.
+        plugin: String,
+        /// Where.
+        at: Lsn,
+    },
     /// A plugin failed.
     Failed {
         /// How.
@@ -102,6 +109,7 @@ pub enum Next {
 impl fmt::Display for Event {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Begins { plugin, at } => write!(formatter, "plugin \"{plugin}\" begins at {at}"),
             Self::Failed { failure, next } => {
                 write!(formatter, "{failure}")?;
                 match next {
@@ -119,6 +127,15 @@ impl fmt::Display for Event {
             }
         }
     }
+}
+
+/// What one call of [`Walker::advance`] has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Records that were read.
+    pub records: u64,
+    /// Whether there are more.
+    pub more: bool,
 }
 
 /// How a plugin stands.
@@ -183,7 +200,7 @@ const PAUSE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 1 });
 /// Longest time for which one cursor's plugins are told records while others wait, and after how many records the clock is
 /// looked at.
 const SLICE: Duration = Duration::from_millis(10);
-const SLICE_RECORDS: usize = 64;
+const SLICE_RECORDS: usize = 16;
 
 impl<L: Log> Walker<L> {
     /// Plugins over a log. They are called in this order, and start with the first [`Walker::attend`].
@@ -284,23 +301,26 @@ impl<L: Log> Walker<L> {
     }
 
     fn walk_from(&mut self, from: Lsn, runs: Vec<PluginRun>) {
+        let begins = |run: &PluginRun| Event::Begins { plugin: run.name().to_owned(), at: from };
+        self.events.extend(runs.iter().map(begins));
         let walk = Walk::at(self.log.open(from), from, runs);
         self.cursors.push(Cursor { walk, unreadable: 0, retry_at: None });
         self.join();
     }
 
-    /// Tells each plugin some of the records that are there. Returns whether there are more.
-    pub fn advance(&mut self) -> bool {
-        let mut more = false;
+    /// Tells each plugin some of the records that are there.
+    pub fn advance(&mut self) -> Progress {
+        let mut progress = Progress::default();
         for index in 0..self.cursors.len() {
-            more |= self.advance_one(index);
+            progress.more |= self.advance_one(index, &mut progress.records);
         }
         self.set_failed_aside();
         self.join();
-        more
+        progress
     }
 
-    fn advance_one(&mut self, index: usize) -> bool {
+    /// Adds to the number of records read. Returns whether there are more.
+    fn advance_one(&mut self, index: usize, records: &mut u64) -> bool {
         let ahead = self.cursors.get(index + 1).map(|ahead| ahead.walk.position());
         let Some(cursor) = self.cursors.get_mut(index) else { return false };
         let begin = Instant::now();
@@ -312,6 +332,7 @@ impl<L: Log> Walker<L> {
             match cursor.walk.step() {
                 Ok(Some(record)) => {
                     cursor.unreadable = 0;
+                    *records += 1;
                     let position = cursor.walk.position();
                     if position > self.counted {
                         self.rmgrs.count(record.rmgr, record.bytes);
@@ -322,6 +343,7 @@ impl<L: Log> Walker<L> {
                         return true;
                     }
                     if told % SLICE_RECORDS == 0 && begin.elapsed() >= SLICE {
+                        cursor.walk.runs.iter_mut().for_each(|run| run.at_end = false);
                         return true;
                     }
                 }

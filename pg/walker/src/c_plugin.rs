@@ -4,29 +4,42 @@ use std::ffi::CString;
 
 use pgrx::pg_sys;
 use pgwal::{Lsn, Record};
-use pgxlog::{Callbacks, Position, catch_and_recover};
+use pgxlog::{Callbacks, Position, catch_and_recover, last_read};
 use walker_core::{LogPosition, Plugin, PluginError, Resume};
 
 /// `WALkerPluginInit`.
 type Init = unsafe extern "C-unwind" fn(callbacks: *mut Callbacks);
 
-/// A loaded plugin.
+/// A plugin that is loaded when it is started.
 pub(crate) struct CPlugin {
     name: String,
+    loaded: Option<Loaded>,
+}
+
+struct Loaded {
     /// Boxed, since a plugin may keep the pointer it got.
     callbacks: Box<Callbacks>,
-    /// The worker's reader, which has the record that the plugin is being told.
-    reader: *mut pg_sys::XLogReaderState,
-    /// Current while a record's callback runs; reset after each record.
+    /// Current while a callback runs; reset after each.
     context: pg_sys::MemoryContext,
 }
 
 impl CPlugin {
+    /// The plugin in the library of this name.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), loaded: None }
+    }
+
+    fn loaded(&self) -> Result<&Loaded, PluginError> {
+        self.loaded.as_ref().ok_or_else(|| "the plugin is not loaded".into())
+    }
+}
+
+impl Loaded {
     /// Loads the library `name` and lets it set its callbacks.
     ///
     /// # Errors
     /// Why it cannot be used: there is no such library, it has no `_PG_walker_plugin_init`, or that function fails.
-    pub(crate) fn load(name: &str, reader: *mut pg_sys::XLogReaderState) -> Result<Self, PluginError> {
+    fn load(name: &str) -> Result<Self, PluginError> {
         let library = CString::new(name)?;
         let mut callbacks = Box::new(Callbacks::new());
         let target: *mut Callbacks = &mut *callbacks;
@@ -61,7 +74,7 @@ impl CPlugin {
                 pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
             )
         };
-        Ok(Self { name: name.to_owned(), callbacks, reader, context })
+        Ok(Self { callbacks, context })
     }
 
     /// Runs callbacks in the plugin's own memory context and empties that afterwards.
@@ -77,13 +90,26 @@ impl CPlugin {
     }
 }
 
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        // SAFETY: made in `load`, and nothing in it is used any more. The library stays loaded: PostgreSQL unloads none.
+        unsafe { pg_sys::MemoryContextDelete(self.context) };
+    }
+}
+
 impl Plugin for CPlugin {
     fn name(&self) -> &str {
         &self.name
     }
 
     fn startup(&mut self) -> Result<(), PluginError> {
-        let Some(callback) = self.callbacks.startup_cb else { return Ok(()) };
+        // What is loaded is not loaded again if only its startup_cb failed.
+        let loaded = match self.loaded.take() {
+            Some(loaded) => loaded,
+            None => Loaded::load(&self.name)?,
+        };
+        let callback = self.loaded.insert(loaded).callbacks.startup_cb;
+        let Some(callback) = callback else { return Ok(()) };
         Ok(catch_and_recover(|| {
             // SAFETY: a callback of the type that the header promises; what it allocates may stay.
             unsafe {
@@ -94,25 +120,28 @@ impl Plugin for CPlugin {
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), PluginError> {
-        let callbacks = [self.callbacks.record_cb, self.callbacks.of(record.rmgr)];
+        let loaded = self.loaded()?;
+        let callbacks = [loaded.callbacks.record_cb, loaded.callbacks.of(record.rmgr)];
         if callbacks == [None, None] {
             return Ok(());
         }
-        self.in_context(|| {
+        let reader = last_read();
+        loaded.in_context(|| {
             for callback in callbacks.into_iter().flatten() {
                 // SAFETY: the reader holds this very record, and is not read from while the callback runs. A callback
                 // before this one may have left another context current, as the end of a transaction does.
                 unsafe {
-                    pg_sys::MemoryContextSwitchTo(self.context);
-                    pg_sys::ffi::pg_guard_ffi_boundary(|| callback(self.reader));
+                    pg_sys::MemoryContextSwitchTo(loaded.context);
+                    pg_sys::ffi::pg_guard_ffi_boundary(|| callback(reader));
                 }
             }
         })
     }
 
     fn answer(&mut self, question: &[u8], position: Lsn) -> Result<Vec<u8>, PluginError> {
-        let callback = self.callbacks.answer_cb.ok_or("this plugin answers no questions")?;
-        self.in_context(|| {
+        let loaded = self.loaded()?;
+        let callback = loaded.callbacks.answer_cb.ok_or("this plugin answers no questions")?;
+        loaded.in_context(|| {
             // SAFETY: the question's bytes outlive the call; the answer is copied before its memory is reset.
             unsafe {
                 let answer = pg_sys::makeStringInfo();
@@ -127,10 +156,11 @@ impl Plugin for CPlugin {
     }
 
     fn resume(&mut self) -> Result<Resume, PluginError> {
-        let Some(callback) = self.callbacks.resume_cb else { return Ok(Resume::Now) };
+        let loaded = self.loaded()?;
+        let Some(callback) = loaded.callbacks.resume_cb else { return Ok(Resume::Now) };
         let mut position = Position::default();
         // SAFETY: a callback of the type that the header promises.
-        let wanted = self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&mut position)) })?;
+        let wanted = loaded.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&mut position)) })?;
         match wanted {
             Callbacks::RESUME_NOW => Ok(Resume::Now),
             Callbacks::RESUME_CHECKPOINT => Ok(Resume::Checkpoint),
@@ -140,27 +170,31 @@ impl Plugin for CPlugin {
     }
 
     fn gap(&mut self, next: Lsn) -> Result<(), PluginError> {
-        let Some(callback) = self.callbacks.gap_cb else { return Ok(()) };
+        let loaded = self.loaded()?;
+        let Some(callback) = loaded.callbacks.gap_cb else { return Ok(()) };
         // SAFETY: a callback of the type that the header promises.
-        self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(next.get())) })
+        loaded.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(next.get())) })
     }
 
     fn work(&mut self) -> Result<bool, PluginError> {
-        let Some(callback) = self.callbacks.work_cb else { return Ok(false) };
+        let loaded = self.loaded()?;
+        let Some(callback) = loaded.callbacks.work_cb else { return Ok(false) };
         // SAFETY: a callback of the type that the header promises.
-        self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback()) })
+        loaded.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback()) })
     }
 
     fn flush(&mut self, position: &LogPosition) -> Result<(), PluginError> {
-        let Some(callback) = self.callbacks.flush_cb else { return Ok(()) };
+        let loaded = self.loaded()?;
+        let Some(callback) = loaded.callbacks.flush_cb else { return Ok(()) };
         let position = Position::from(*position);
         // SAFETY: a callback of the type that the header promises; the position outlives the call.
-        self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&position)) })
+        loaded.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&position)) })
     }
 
     fn shutdown(&mut self) -> Result<(), PluginError> {
-        let Some(callback) = self.callbacks.shutdown_cb else { return Ok(()) };
+        let loaded = self.loaded()?;
+        let Some(callback) = loaded.callbacks.shutdown_cb else { return Ok(()) };
         // SAFETY: a callback of the type that the header promises.
-        self.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback()) })
+        loaded.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback()) })
     }
 }

@@ -7,12 +7,17 @@
 //! - `mailbox.rs`: how a backend asks a plugin.
 //! - `statistics.rs`: what the worker counts; `statistics_sql.rs`: how SQL sees it.
 //! - `shared_memory.rs`: where both are.
+//! - `retention.rs`: the worker's replication slot.
 
 mod c_plugin;
+mod log;
 mod mailbox;
+mod observation;
+mod retention;
 mod settings;
 mod shared_memory;
 mod sql;
+mod sql_slot;
 mod statistics;
 mod statistics_sql;
 mod worker;

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_guard;
 use pgrx::pg_sys;
-use pgxlog::{WaitEvent, XLogReader, raise, sleep_on_latch};
-use walker_core::{PluginError, Walk};
+use pgxlog::{WaitEvent, raise, sleep_on_latch};
+use walker_core::PluginError;
 
 use crate::shared_memory::Shared;
 
@@ -116,8 +116,11 @@ unsafe extern "C-unwind" fn close(_code: c_int, _argument: pg_sys::Datum) {
     });
 }
 
+/// Answers a question to the plugin of this name. The empty name is that of the worker itself.
+pub(crate) type Answer<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<Vec<u8>, PluginError>;
+
 /// Answers the questions that have waited for long.
-pub(crate) fn answer_if_late(walk: &mut Walk<XLogReader>) {
+pub(crate) fn answer_if_late(answer: Answer<'_>) {
     thread_local! {
         static FIRST_SEEN: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
     }
@@ -128,18 +131,18 @@ pub(crate) fn answer_if_late(walk: &mut Walk<XLogReader>) {
         Some(since) if since.elapsed() < PATIENCE => {}
         Some(_) => {
             FIRST_SEEN.set(None);
-            answer_all(walk);
+            answer_all(answer);
         }
     }
 }
 
 /// Answers all questions.
-pub(crate) fn answer_all(walk: &mut Walk<XLogReader>) {
+pub(crate) fn answer_all(answer: Answer<'_>) {
     for index in 0..SLOTS {
         let question = locked(|mailbox| mailbox.slots[index].question());
         if let Some((ticket, plugin, question)) = question.flatten() {
-            let answer = walk.ask(&plugin, &question);
-            deliver(index, ticket, answer);
+            let outcome = answer(&plugin, &question);
+            deliver(index, ticket, outcome);
         }
     }
 }
@@ -263,8 +266,26 @@ pub unsafe extern "C-unwind" fn walker_ask(
     unsafe { pg_sys::appendBinaryStringInfo(answer, bytes.as_ptr().cast(), length) };
 }
 
+/// Whether the worker runs.
+pub(crate) fn is_open() -> bool {
+    locked(|mailbox| !mailbox.worker.is_null()) == Some(true)
+}
+
+/// Asks the worker itself. What goes wrong is a PostgreSQL ERROR.
+pub(crate) fn ask_worker(question: &[u8], timeout: Duration) -> Vec<u8> {
+    put(&[], question, timeout)
+}
+
 /// Puts a question to a plugin and waits for its answer. What goes wrong is a PostgreSQL ERROR.
 pub(crate) fn ask(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> {
+    if plugin.is_empty() {
+        // That is the worker itself, which does not answer everybody.
+        pgrx::error!("the name of the plugin is empty");
+    }
+    put(plugin, question, timeout)
+}
+
+fn put(plugin: &[u8], question: &[u8], timeout: Duration) -> Vec<u8> {
     if plugin.len() > NAME_BYTES || question.len() > QUESTION_BYTES {
         pgrx::error!("question to a walker plugin is too long");
     }

@@ -3,13 +3,12 @@
 //! Sources: `src/backend/postmaster/bgworker.c`, `src/backend/postmaster/walsummarizer.c`.
 
 use std::ffi::{c_char, c_int};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pgrx::pg_guard;
 use pgrx::pg_sys;
-use pgwal::Lsn;
-use pgxlog::{ReplicationSlot, WaitEvent, XLogReader, server_log, sleep_on_latch};
-use walker_core::{LogPosition, Plugin, SourceError, Walk, parse_plugin_names};
+use pgxlog::Idle;
+use walker_core::{Event, Next, Plugin, PluginError, Walker, parse_plugin_names};
 
 #[cfg(not(feature = "pg18"))]
 use pg_sys::pqsignal;
@@ -17,6 +16,9 @@ use pg_sys::pqsignal;
 use pg_sys::pqsignal_be as pqsignal;
 
 use crate::c_plugin::CPlugin;
+use crate::log::ServerLog;
+use crate::observation::Observation;
+use crate::retention::Retention;
 use crate::{mailbox, settings};
 
 // pgrx's own are Rust functions around these, which cannot be given to C as handlers.
@@ -28,18 +30,9 @@ unsafe extern "C-unwind" {
 
 /// Seconds after which PostgreSQL starts the worker anew when it has failed.
 const RESTART_SECONDS: c_int = 5;
-/// So often it is tried to read WAL that cannot be read, before it is given up.
-const ATTEMPTS: u32 = 5;
-/// How long it waits to try again to have its replication slot.
-const SLOT_PAUSE: Duration = Duration::from_secs(10);
-/// How long the worker waits between two such attempts, and on a standby for WAL to be replayed.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Records that are told before the worker looks whether something else wants it.
-const BATCH: usize = 512;
-/// How long the worker sleeps when there is nothing to read: at first, and at most. Each time it
-/// finds nothing it sleeps twice as long.
+/// How long the worker sleeps at most when there is nothing to read, and when a plugin has something to do meanwhile.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(50);
-const LONGEST_SLEEP: Duration = Duration::from_millis(200);
 
 /// Tells PostgreSQL to start the worker as soon as the server is consistent, on a standby too.
 pub(crate) fn register() {
@@ -82,168 +75,137 @@ pub extern "C-unwind" fn walker_main(_argument: pg_sys::Datum) {
     }
     mailbox::open();
 
-    let mut retention = Retention::new();
-    retention.release(None);
-    let (now, _) = server_log::durable();
-    let reader = XLogReader::new(now);
-    let plugins = load_plugins(&reader);
-    let mut walk = Walk::new(reader, plugins, |failure| pgrx::warning!("walker: {failure}"));
-    walk.startup();
-    let start = walk.resume(now, server_log::last_redo(), holds);
-    walk.source().seek(start);
-    let names: Vec<_> = walk.statuses().filter(|status| status.running).map(|status| status.name).collect();
-    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-    pgrx::log!("walker: walking over WAL from {start}, plugins: {names}");
-
-    run(&mut walk, retention);
-
-    let stopped = walk.position();
-    walk.shutdown();
-    pgrx::log!("walker: stopped at {stopped}");
+    let mut worker = Worker::new();
+    worker.run();
+    worker.stop();
     // A worker that exits with 0 is not started again; when the server stops, none is.
     // SAFETY: ends the process in order.
     unsafe { pg_sys::proc_exit(1) }
 }
 
-/// Holds WAL back for the plugins.
-struct Retention {
-    slot: Option<ReplicationSlot>,
-    /// When it was tried in vain to have the slot.
-    failed: Option<Instant>,
+struct Worker {
+    walker: Walker<ServerLog>,
+    /// The value of `walker.plugins` that the walker's plugins are from.
+    plugins: String,
+    retention: Retention,
+    observation: Observation,
+    idle: Idle,
 }
 
-impl Retention {
+impl Worker {
+    /// Loads the plugins, and begins where they want to.
     fn new() -> Self {
-        Self { slot: settings::slot_name().map(ReplicationSlot::new), failed: None }
+        let mut retention = Retention::new();
+        retention.hold();
+        let plugins = settings::plugins();
+        let loaded = plugin_names(&plugins).iter().map(|name| plugin(name)).collect();
+        let mut walker = Walker::new(ServerLog, loaded, settings::retry_policy());
+        walker.attend();
+        let (start, names) = (walker.earliest(), walker.walking());
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        // That says where they begin.
+        let events = walker.take_events().into_iter().filter(|event| !matches!(event, Event::Begins { .. }));
+        events.for_each(tell);
+        pgrx::log!("walker: walking over WAL from {start}, plugins: {names}");
+        Self { walker, plugins, retention, observation: Observation::default(), idle: Idle::new() }
     }
 
-    /// WAL before `lsn` is not needed any more; with `None` the slot is only taken. If it cannot be had, a WARNING says
-    /// why, and it is tried again every now and then.
-    fn release(&mut self, lsn: Option<Lsn>) {
-        let Some(slot) = &mut self.slot else { return };
-        if self.failed.is_some_and(|failed| failed.elapsed() < SLOT_PAUSE) {
-            return;
-        }
-        let outcome = match lsn {
-            Some(lsn) => slot.advance(lsn),
-            None => slot.hold(),
-        };
-        match outcome {
-            Ok(()) => self.failed = None,
-            Err(error) => {
-                if self.failed.is_none() {
-                    let name = slot.name();
-                    pgrx::warning!("walker: WAL is not held back: replication slot \"{name}\" cannot be used: {error}");
-                }
-                self.failed = Some(Instant::now());
+    /// Walks until the server or somebody else tells the worker to stop.
+    fn run(&mut self) {
+        // SAFETY: a flag that the signal handler sets.
+        while unsafe { pg_sys::ShutdownRequestPending } == 0 {
+            pgrx::check_for_interrupts!();
+            self.reload_if_told();
+            self.walker.attend();
+            let progress = self.walker.advance();
+            self.tell_events();
+            self.retention.release(self.walker.flushed());
+            if progress.records > 0 {
+                self.idle.found_something();
             }
+            if progress.more {
+                // A question waits for the end of it, so that its answer is not out of date.
+                mailbox::answer_if_late(&mut answer(&mut self.walker, &mut self.retention));
+                self.observation.walking(&mut self.walker, self.retention.kept_from());
+                continue;
+            }
+            mailbox::answer_all(&mut answer(&mut self.walker, &mut self.retention));
+            let more_work = self.walker.work();
+            self.tell_events();
+            self.observation.waiting(&mut self.walker, self.retention.kept_from());
+            let longest = if more_work { SHORTEST_SLEEP } else { LONGEST_SLEEP };
+            let due = self.walker.next_due().unwrap_or(longest);
+            self.idle.sleep(self.walker.position(), longest.min(due));
         }
     }
-}
 
-/// Whether this server's log holds what a plugin goes on from. A standby that has just started may not have replayed it
-/// again yet: then this waits.
-fn holds(position: &LogPosition) -> bool {
-    if position.system_identifier != server_log::system_identifier() {
-        return false;
-    }
-    // SAFETY: looks at the server's state.
-    while position.lsn > server_log::durable().0 && unsafe { pg_sys::RecoveryInProgress() } {
-        pgrx::check_for_interrupts!();
-        // SAFETY: a flag that the signal handler sets; nothing is to be kept, since nothing was read.
+    fn reload_if_told(&mut self) {
+        // SAFETY: a flag that the signal handler sets; the file is read outside of a transaction, as it must be.
         unsafe {
-            if pg_sys::ShutdownRequestPending != 0 {
-                pg_sys::proc_exit(1)
+            if pg_sys::ConfigReloadPending == 0 {
+                return;
             }
+            pg_sys::ConfigReloadPending = 0;
+            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
         }
-        sleep_on_latch(PAUSE, WaitEvent::Main);
+        self.retention.reload();
+        self.walker.set_policy(settings::retry_policy());
+        let plugins = settings::plugins();
+        // With the same list too: plugins that were switched off are tried again.
+        self.walker.set_plugins(&plugin_names(&plugins), plugin);
+        if plugins != self.plugins {
+            pgrx::log!("walker: parameter \"walker.plugins\" changed to \"{plugins}\"");
+            self.plugins = plugins;
+        }
     }
-    server_log::holds(position)
+
+    fn tell_events(&mut self) {
+        self.walker.take_events().into_iter().for_each(tell);
+    }
+
+    fn stop(self) {
+        let stopped = self.walker.position();
+        self.walker.shutdown().into_iter().for_each(tell);
+        pgrx::log!("walker: stopped at {stopped}");
+    }
 }
 
-/// Loads what `walker.plugins` names. What cannot be loaded is left out with a WARNING.
-fn load_plugins(reader: &XLogReader) -> Vec<Box<dyn Plugin>> {
-    let list = settings::plugins();
-    let names = parse_plugin_names(&list).unwrap_or_else(|error| {
+/// Answers what plugins are asked, and the worker itself.
+fn answer(
+    walker: &mut Walker<ServerLog>,
+    retention: &mut Retention,
+) -> impl FnMut(&str, &[u8]) -> Result<Vec<u8>, PluginError> {
+    |plugin, question| if plugin.is_empty() { retention.answer(question) } else { walker.ask(plugin, question) }
+}
+
+/// Says in the server's log what happened.
+fn tell(event: Event) {
+    match event {
+        Event::Begins { .. } => pgrx::log!("walker: {event}"),
+        Event::Failed { next: Next::Off(_), .. } => {
+            pgrx::warning!("walker: {event}; a configuration reload gives it another chance");
+        }
+        Event::Failed { .. } | Event::Unreadable { .. } => pgrx::warning!("walker: {event}"),
+    }
+}
+
+fn plugin(name: &str) -> Box<dyn Plugin> {
+    Box::new(CPlugin::new(name))
+}
+
+/// What `walker.plugins` names. What is not a list of names is none, with a WARNING.
+fn plugin_names(list: &str) -> Vec<String> {
+    let names = parse_plugin_names(list).unwrap_or_else(|error| {
         pgrx::warning!("walker: no plugin is used: invalid list in parameter \"walker.plugins\": {error}");
         Vec::new()
     });
-    let mut plugins: Vec<Box<dyn Plugin>> = Vec::new();
+    let mut unique = Vec::new();
     for name in names {
-        if plugins.iter().any(|plugin| plugin.name() == name) {
+        if unique.contains(&name) {
             pgrx::warning!("walker: plugin \"{name}\" is named twice in \"walker.plugins\", and used once");
-            continue;
-        }
-        match CPlugin::load(&name, reader.as_ptr()) {
-            Ok(plugin) => plugins.push(Box::new(plugin)),
-            Err(error) => pgrx::warning!("walker: could not load plugin \"{name}\": {error}"),
+        } else {
+            unique.push(name);
         }
     }
-    plugins
-}
-
-/// Walks until the server or somebody else tells the worker to stop.
-fn run(walk: &mut Walk<XLogReader>, mut retention: Retention) {
-    let mut sleep = SHORTEST_SLEEP;
-    let mut failures = 0;
-    // SAFETY: a flag that the signal handler sets.
-    while unsafe { pg_sys::ShutdownRequestPending } == 0 {
-        pgrx::check_for_interrupts!();
-        // SAFETY: a flag that the signal handler sets; the file is read outside of a transaction, as it must be.
-        unsafe {
-            if pg_sys::ConfigReloadPending != 0 {
-                pg_sys::ConfigReloadPending = 0;
-                pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
-            }
-        }
-        let before = walk.position();
-        let told = tell_batch(walk);
-        if walk.position() > before {
-            failures = 0;
-        }
-        let told = told.unwrap_or_else(|error| {
-            failures += 1;
-            if failures >= ATTEMPTS {
-                failures = 0;
-                skip(walk, &error);
-            }
-            0
-        });
-        retention.release(Some(walk.flushed()));
-        if told == BATCH {
-            // There is more: a question waits for the end of it, so that its answer is not out of date.
-            mailbox::answer_if_late(walk);
-            sleep = SHORTEST_SLEEP;
-            continue;
-        }
-        mailbox::answer_all(walk);
-        let more = walk.work();
-        sleep = match told {
-            _ if failures > 0 => PAUSE,
-            _ if more => SHORTEST_SLEEP,
-            0 => (sleep * 2).min(LONGEST_SLEEP),
-            _ => SHORTEST_SLEEP,
-        };
-        sleep_on_latch(sleep, if failures > 0 { WaitEvent::Retry } else { WaitEvent::Main });
-    }
-}
-
-/// What comes next cannot be read: goes on behind it, and plugins begin anew.
-fn skip(walk: &mut Walk<XLogReader>, error: &SourceError) {
-    // Not back to where the same would be met again.
-    let (redo, (end, _)) = (server_log::last_redo(), server_log::durable());
-    let next = if redo > walk.position() { redo } else { end };
-    pgrx::warning!("walker: could not read WAL: {error}; goes on at {next}, where all plugins begin anew");
-    walk.source().seek(next);
-    walk.gap(next);
-}
-
-/// Tells the plugins up to [`BATCH`] records. Returns how many there were.
-fn tell_batch(walk: &mut Walk<XLogReader>) -> Result<usize, SourceError> {
-    for told in 0..BATCH {
-        if !walk.step()? {
-            return Ok(told);
-        }
-    }
-    Ok(BATCH)
+    unique
 }

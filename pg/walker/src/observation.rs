@@ -1,0 +1,85 @@
+//! What the worker shows of itself: the statistics behind the views, and its state in `pg_stat_activity`.
+
+use std::ffi::CString;
+use std::time::{Duration, Instant, SystemTime};
+
+use pgrx::pg_sys;
+use pgwal::Lsn;
+use pgxlog::server_log;
+use walker_core::{LagClock, PluginReport, PluginState, Walker};
+
+use crate::log::ServerLog;
+use crate::statistics;
+
+/// While there is something to read, others are told how far the worker is no more often.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+
+/// Tells others how far the worker is.
+#[derive(Debug, Default)]
+pub(crate) struct Observation {
+    lag: LagClock,
+    told_at: Option<Instant>,
+    /// What `pg_stat_activity` shows, and whether as active.
+    shown: (bool, String),
+}
+
+impl Observation {
+    /// There is more to read: tells about it, unless that was done a moment ago.
+    pub(crate) fn walking(&mut self, walker: &mut Walker<ServerLog>, kept_from: Option<Lsn>) {
+        if self.told_at.is_none_or(|told_at| told_at.elapsed() >= SHORTEST_PAUSE) {
+            self.tell(walker, kept_from);
+            self.show(true, walker);
+        }
+    }
+
+    /// All is read.
+    pub(crate) fn waiting(&mut self, walker: &mut Walker<ServerLog>, kept_from: Option<Lsn>) {
+        self.tell(walker, kept_from);
+        self.show(false, walker);
+    }
+
+    fn tell(&mut self, walker: &mut Walker<ServerLog>, kept_from: Option<Lsn>) {
+        self.told_at = Some(Instant::now());
+        self.lag.observe(server_log::durable().0, SystemTime::now());
+        let statuses = walker.take_statuses();
+        let reports: Vec<_> = statuses
+            .iter()
+            .map(|status| PluginReport {
+                name: &status.name,
+                state: status.state,
+                applied: status.position,
+                flushed: status.flushed,
+                behind_since: self.lag.behind_since(status.position),
+                wal_kept: status.state != PluginState::Off && kept_from.is_some_and(|from| from <= status.flushed),
+                records: status.counts.records,
+                bytes: status.counts.bytes,
+                busy: status.counts.time,
+                failures: status.counts.failures,
+                last_error: status.last_failure.as_ref().map(|(text, time)| (text.as_str(), *time)),
+                retry_at: status.retry_at,
+            })
+            .collect();
+        let rmgrs: Vec<_> = walker.take_rmgr_counts().iter().collect();
+        statistics::report(walker.position(), &reports, &rmgrs);
+        let told = statuses.iter().map(|status| status.position);
+        self.lag.forget(told.min().unwrap_or_else(|| walker.position()));
+    }
+
+    /// The text stays the same as long as the plugins do: how far they are is in the view.
+    fn show(&mut self, active: bool, walker: &Walker<ServerLog>) {
+        let names = walker.walking();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let shown = (active, format!("walking over WAL, plugins: {names}"));
+        if self.shown == shown {
+            return;
+        }
+        let state = if active { pg_sys::BackendState::STATE_RUNNING } else { pg_sys::BackendState::STATE_IDLE };
+        let text = CString::new(shown.1.as_str()).unwrap_or_default();
+        // SAFETY: the text is copied. An idle process keeps the text it had, so that it has to be given first.
+        unsafe {
+            pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, text.as_ptr());
+            pg_sys::pgstat_report_activity(state, std::ptr::null());
+        }
+        self.shown = shown;
+    }
+}
