@@ -138,13 +138,13 @@ fn fails_alone(plugin: &str, cause: &str) -> Result<()> {
     let worker = cluster.background_workers("walker")?;
     load(&cluster)?;
     let line = cluster.wait_for_log(&format!("plugin \"{plugin}\" failed at WAL record"), TIMEOUT)?;
-    assert!(line.contains("WARNING") && line.contains(cause) && line.contains("is disabled"), "{line}");
+    assert!(line.contains("WARNING") && line.contains(cause) && line.contains("is tried again in"), "{line}");
     let counted = ask(&cluster, "record_count")?;
     let expected = by_pg_waldump(&cluster, &counted.from, &counted.to)?;
     assert_eq!(counted.counts["all"], expected["Total"]);
     assert_eq!(cluster.background_workers("walker")?, worker, "the worker is another");
     let error = cluster.psql("postgres", &format!("SELECT walker_ask('{plugin}')")).unwrap_err();
-    assert!(format!("{error:#}").contains("is disabled"), "{error:#}");
+    assert!(format!("{error:#}").contains("has failed and waits to be tried again"), "{error:#}");
     // Nothing is left locked: this takes the lock that the plugin in C held, and others.
     cluster.psql("postgres", "CREATE TABLE after (id int); DROP TABLE after, t; CHECKPOINT")?;
     cluster.stop(Mode::Fast)
@@ -166,8 +166,8 @@ fn what_cannot_be_loaded_is_named_and_left_out() -> Result<()> {
     let cluster = cluster("no_such_plugin, pgstattuple, record_count, Record_Count")?;
     let log = cluster.log()?;
     for expected in [
-        "could not load plugin \"no_such_plugin\": could not access file \"no_such_plugin\"",
-        "could not load plugin \"pgstattuple\": the library has no function _PG_walker_plugin_init",
+        "plugin \"no_such_plugin\" could not start: could not access file \"no_such_plugin\"",
+        "plugin \"pgstattuple\" could not start: the library has no function _PG_walker_plugin_init",
         "plugin \"record_count\" is named twice",
         "plugins: record_count\n",
     ] {
@@ -176,7 +176,7 @@ fn what_cannot_be_loaded_is_named_and_left_out() -> Result<()> {
     load(&cluster)?;
     ask(&cluster, "record_count")?;
     let error = cluster.psql("postgres", "SELECT walker_ask('no_such_plugin')").unwrap_err();
-    assert!(format!("{error:#}").contains("there is no plugin \"no_such_plugin\""), "{error:#}");
+    assert!(format!("{error:#}").contains("plugin \"no_such_plugin\" has failed"), "{error:#}");
     Ok(())
 }
 
@@ -260,8 +260,9 @@ fn an_idle_worker_sleeps() -> Result<()> {
     };
     let before = switches()?;
     std::thread::sleep(Duration::from_secs(4));
-    // At most every 200 ms: 20 times, with some room. A tight loop would be thousands.
+    // The server wakes it, or else it looks every 200 ms: 20 times, with some room. A tight loop would be thousands.
     let wakeups = switches()? - before;
-    assert!(wakeups < 60, "{wakeups} wake-ups in 4 s");
+    let most = if cluster.installation().version().major >= 16 { 10 } else { 60 };
+    assert!(wakeups < most, "{wakeups} wake-ups in 4 s");
     Ok(())
 }

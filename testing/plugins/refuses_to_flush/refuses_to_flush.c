@@ -1,0 +1,42 @@
+/*
+ * A plugin for tests: cannot keep its state as long as there is a file "no_flush" in the data directory, so that WAL is held
+ * back for it. Begins at the last checkpoint, and tells of each gap.
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "fmgr.h"
+#include "walker.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_walker_plugin_init(WALkerCallbacks *cb);
+
+static WALkerResume
+from_checkpoint(WALkerPosition *position)
+{
+	return WALKER_RESUME_CHECKPOINT;
+}
+
+static void
+flush_if_allowed(const WALkerPosition *position)
+{
+	if (access("no_flush", F_OK) == 0)
+		elog(ERROR, "there is a file \"no_flush\"");
+	elog(LOG, "refuses_to_flush: flushed %X/%X", LSN_FORMAT_ARGS(position->lsn));
+}
+
+static void
+tell_gap(XLogRecPtr next)
+{
+	elog(LOG, "refuses_to_flush: gap before %X/%X", LSN_FORMAT_ARGS(next));
+}
+
+void
+_PG_walker_plugin_init(WALkerCallbacks *cb)
+{
+	cb->resume_cb = from_checkpoint;
+	cb->flush_cb = flush_if_allowed;
+	cb->gap_cb = tell_gap;
+}
