@@ -446,6 +446,11 @@ impl<L: Log> Walker<L> {
         self.cursors.first().map_or(Lsn::INVALID, |cursor| cursor.walk.position())
     }
 
+    /// Whether what comes next could not be read, and is tried again after a pause.
+    pub fn is_unreadable(&self) -> bool {
+        self.cursors.last().is_some_and(|cursor| cursor.retry_at.is_some())
+    }
+
     /// How long until something is to be done beside reading: a plugin or unreadable WAL is to be tried again.
     pub fn next_due(&self) -> Option<Duration> {
         let plugins = self.resting.iter().filter_map(|resting| match resting.rest {

@@ -4,6 +4,7 @@
 //!   of what PostgreSQL's reader decoded: nothing is copied.
 //! - [`walker_plugin!`] makes a shared library with a [`walker_core::Plugin`] a plugin of WALker's background worker;
 //!   [`ask()`] puts a question to it from any backend.
+//! - [`Idle`] sleeps until there is more of it.
 //! - [`server_log`] tells how far the log is, and [`ReplicationSlot`] keeps it until it is not needed any more.
 //! - [`catch_error`] runs something that may raise a PostgreSQL ERROR and turns that into a value, [`raise`] raises one.
 

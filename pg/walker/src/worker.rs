@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pgrx::pg_guard;
 use pgrx::pg_sys;
-use pgxlog::Idle;
+use pgxlog::{Idle, WaitEvent, sleep_on_latch};
 use walker_core::{Event, Next, Plugin, PluginError, Walker, parse_plugin_names};
 
 #[cfg(not(feature = "pg18"))]
@@ -134,8 +134,13 @@ impl Worker {
             self.tell_events();
             self.observation.waiting(&mut self.walker, self.retention.kept_from());
             let longest = if more_work { SHORTEST_SLEEP } else { LONGEST_SLEEP };
-            let due = self.walker.next_due().unwrap_or(longest);
-            self.idle.sleep(self.walker.position(), longest.min(due));
+            let longest = longest.min(self.walker.next_due().unwrap_or(longest));
+            if self.walker.is_unreadable() {
+                // Who writes WAL need not wake it: it would not come further.
+                sleep_on_latch(longest, WaitEvent::Retry);
+            } else {
+                self.idle.sleep(self.walker.position(), longest);
+            }
         }
     }
 

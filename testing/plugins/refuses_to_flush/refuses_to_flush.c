@@ -1,6 +1,6 @@
 /*
  * A plugin for tests: cannot keep its state as long as there is a file "no_flush" in the data directory, so that WAL is held
- * back for it. Begins at the last checkpoint, and tells of each gap.
+ * back for it. Begins at the last checkpoint, tells of each gap, and answers with the position that it has come to.
  */
 #include "postgres.h"
 
@@ -33,10 +33,17 @@ tell_gap(XLogRecPtr next)
 	elog(LOG, "refuses_to_flush: gap before %X/%X", LSN_FORMAT_ARGS(next));
 }
 
+static void
+tell_position(const char *question, Size length, XLogRecPtr position, StringInfo answer)
+{
+	appendStringInfo(answer, "%X/%X", LSN_FORMAT_ARGS(position));
+}
+
 void
 _PG_walker_plugin_init(WALkerCallbacks *cb)
 {
 	cb->resume_cb = from_checkpoint;
 	cb->flush_cb = flush_if_allowed;
 	cb->gap_cb = tell_gap;
+	cb->answer_cb = tell_position;
 }

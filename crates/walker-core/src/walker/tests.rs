@@ -216,9 +216,11 @@ fn what_can_be_read_after_all_is_not_a_gap() {
     log.damage.set(Some((Lsn::new(16), false)));
     for _ in 0..ATTEMPTS - 1 {
         walker.advance();
+        assert!(walker.is_unreadable());
     }
     log.damage.set(None);
     settle(&mut walker);
+    assert!(!walker.is_unreadable());
     assert_eq!(records(&notes), ["a heap 0/8", "a heap 0/10"]);
     assert_eq!(events(&mut walker), [""; 0]);
 }
