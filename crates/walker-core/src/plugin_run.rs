@@ -41,6 +41,8 @@ pub(crate) struct PluginRun {
     pub(crate) at_end: bool,
     counts: Counts,
     stride: Stride,
+    /// Part of the time in `counts`: that of records since somebody set it to zero.
+    pub(crate) slice_time: Duration,
 }
 
 impl PluginRun {
@@ -59,6 +61,7 @@ impl PluginRun {
             at_end: false,
             counts: Counts::default(),
             stride: Stride::default(),
+            slice_time: Duration::ZERO,
         }
     }
 
@@ -137,7 +140,9 @@ impl PluginRun {
         let outcome = if self.stride.is_due() {
             let begin = Instant::now();
             let outcome = guarded(|| self.plugin.record(record));
-            self.counts.time += begin.elapsed() * Stride::MEAN;
+            let time = begin.elapsed() * Stride::MEAN;
+            self.counts.time += time;
+            self.slice_time += time;
             outcome
         } else {
             guarded(|| self.plugin.record(record))

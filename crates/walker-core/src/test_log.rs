@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use pgwal::rmgr::xlog;
 use pgwal::{Lsn, Record, RmgrId, TimelineId, TransactionId, Version};
@@ -112,6 +113,8 @@ pub(crate) struct Noting {
     pub(crate) notes: Notes,
     /// Where it fails, and how often yet.
     pub(crate) fails: Rc<Cell<(Lsn, u32)>>,
+    /// How long each record takes.
+    pub(crate) takes: Duration,
     /// What it keeps over a restart, if anything.
     pub(crate) kept: Option<Rc<Cell<Resume>>>,
 }
@@ -125,7 +128,7 @@ impl Noting {
     pub(crate) fn failing(name: &'static str, lsn: Lsn, times: u32) -> (Self, Notes) {
         let notes = Notes::default();
         let fails = Rc::new(Cell::new((lsn, times)));
-        (Self { name, notes: notes.clone(), fails, kept: None }, notes)
+        (Self { name, notes: notes.clone(), fails, takes: Duration::ZERO, kept: None }, notes)
     }
 
     pub(crate) fn keeping(mut self, kept: Resume) -> Self {
@@ -135,6 +138,7 @@ impl Noting {
 
     fn note(&self, what: &str, lsn: Lsn) -> Result<(), PluginError> {
         self.notes.borrow_mut().push(format!("{} {what} {lsn}", self.name));
+        std::thread::sleep(self.takes);
         match self.fails.get() {
             (place, times) if place == lsn && times > 0 => {
                 self.fails.set((place, times - 1));

@@ -1,7 +1,7 @@
 //! Plugins over a log that goes on: each at its own place, each tried again when it failed.
 //!
 //! Plugins at the same place walk together, so that each record is read once. One that is behind, since it keeps a state
-//! of before or was tried again, has a source of its own until it arrives where the others are. Nobody waits for it.
+//! of before, was tried again or is slow, has a source of its own until it arrives where the others are. Nobody waits for it.
 
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
@@ -173,6 +173,10 @@ pub struct Walker<L: Log> {
 
 struct Cursor<S> {
     walk: Walk<S>,
+    /// Its plugin is slow, and walks alone until it has come to the end of the log.
+    alone: bool,
+    /// The last slice was over after few records.
+    slow: bool,
     /// How often in a row it could not be read, and when that is tried again.
     unreadable: u32,
     retry_at: Option<Instant>,
@@ -201,6 +205,8 @@ const PAUSE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 1 });
 /// looked at.
 const SLICE: Duration = Duration::from_millis(10);
 const SLICE_RECORDS: usize = 16;
+/// Where fewer records than that take so long, a plugin is slow: two orders of magnitude slower than garbagemap.
+const SLOW_SLICE_RECORDS: usize = 256;
 
 impl<L: Log> Walker<L> {
     /// Plugins over a log. They are called in this order, and start with the first [`Walker::attend`].
@@ -304,7 +310,7 @@ impl<L: Log> Walker<L> {
         let begins = |run: &PluginRun| Event::Begins { plugin: run.name().to_owned(), at: from };
         self.events.extend(runs.iter().map(begins));
         let walk = Walk::at(self.log.open(from), from, runs);
-        self.cursors.push(Cursor { walk, unreadable: 0, retry_at: None });
+        self.cursors.push(Cursor { walk, alone: false, slow: false, unreadable: 0, retry_at: None });
         self.join();
     }
 
@@ -315,13 +321,14 @@ impl<L: Log> Walker<L> {
             progress.more |= self.advance_one(index, &mut progress.records);
         }
         self.set_failed_aside();
+        self.part();
         self.join();
         progress
     }
 
     /// Adds to the number of records read. Returns whether there are more.
     fn advance_one(&mut self, index: usize, records: &mut u64) -> bool {
-        let ahead = self.cursors.get(index + 1).map(|ahead| ahead.walk.position());
+        let ahead = self.ahead_of(index).map(|ahead| self.cursors[ahead].walk.position());
         let Some(cursor) = self.cursors.get_mut(index) else { return false };
         let begin = Instant::now();
         if cursor.retry_at.is_some_and(|at| at > begin) {
@@ -343,11 +350,13 @@ impl<L: Log> Walker<L> {
                         return true;
                     }
                     if told % SLICE_RECORDS == 0 && begin.elapsed() >= SLICE {
+                        cursor.slow = told < SLOW_SLICE_RECORDS;
                         cursor.walk.runs.iter_mut().for_each(|run| run.at_end = false);
                         return true;
                     }
                 }
                 Ok(None) => {
+                    (cursor.alone, cursor.slow) = (false, false);
                     cursor.walk.runs.iter_mut().for_each(|run| run.at_end = true);
                     return false;
                 }
@@ -359,7 +368,7 @@ impl<L: Log> Walker<L> {
 
     /// What comes next cannot be read: that is tried again, and then given up. Returns whether there is something to read now.
     fn not_readable(&mut self, index: usize, cause: SourceError) -> bool {
-        let ahead = self.cursors.get(index + 1).map(|ahead| ahead.walk.position());
+        let ahead = self.ahead_of(index).map(|ahead| self.cursors[ahead].walk.position());
         let cursor = &mut self.cursors[index];
         cursor.unreadable += 1;
         if cursor.unreadable < ATTEMPTS && !cause.is_gone() {
@@ -394,14 +403,48 @@ impl<L: Log> Walker<L> {
         }
     }
 
+    /// Where records take long, the plugin that takes most of the time gets a walk of its own: the others do not wait for it.
+    fn part(&mut self) {
+        let mut apart = Vec::new();
+        for Cursor { walk, slow, .. } in &mut self.cursors {
+            let (position, runs) = (walk.position(), &mut walk.runs);
+            let total: Duration = runs.iter().map(|run| run.slice_time).sum();
+            let slowest = runs.iter().position(|run| run.slice_time > total / 2);
+            if std::mem::take(slow)
+                && runs.len() > 1
+                && total >= SLICE
+                && let Some(slowest) = slowest
+            {
+                apart.push((position, runs.remove(slowest)));
+            } else {
+                runs.iter_mut().for_each(|run| run.slice_time = Duration::ZERO);
+            }
+        }
+        for (position, run) in apart {
+            let walk = Walk::at(self.log.open(position), position, vec![run]);
+            self.cursors.push(Cursor { walk, alone: true, slow: false, unreadable: 0, retry_at: None });
+        }
+    }
+
+    /// The next cursor behind `index` at whose place this one is to end, if there is one.
+    fn ahead_of(&self, index: usize) -> Option<usize> {
+        let joins = |index: &usize| self.cursors.get(*index).is_some_and(|cursor| !cursor.alone);
+        Some(index).filter(joins).and_then(|index| (index + 1..self.cursors.len()).find(joins))
+    }
+
     /// Walks that are at the same place become one. One without plugins is not needed, unless it leads.
     fn join(&mut self) {
+        self.cursors.retain(|cursor| !cursor.alone || !cursor.walk.runs.is_empty());
         self.cursors.sort_by_key(|cursor| cursor.walk.position());
         let mut index = 0;
-        while index + 1 < self.cursors.len() {
+        while index < self.cursors.len() {
+            let Some(ahead) = self.ahead_of(index) else {
+                index += 1;
+                continue;
+            };
             // One that has not begun may be overtaken: where it begins, there need not be a record's end.
-            if self.cursors[index].walk.position() >= self.cursors[index + 1].walk.position() {
-                let ahead = self.cursors.remove(index + 1);
+            if self.cursors[index].walk.position() >= self.cursors[ahead].walk.position() {
+                let ahead = self.cursors.remove(ahead);
                 let runs = &mut self.cursors[index].walk.runs;
                 runs.extend(ahead.walk.runs);
                 runs.sort_by_key(|run| run.place);

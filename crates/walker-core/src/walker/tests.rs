@@ -226,6 +226,57 @@ fn what_can_be_read_after_all_is_not_a_gap() {
 }
 
 #[test]
+fn one_that_is_slow_walks_alone_until_it_has_caught_up() {
+    let log = TestLog::of([]);
+    let (slow, notes) = Noting::new("slow");
+    let slow = Noting { takes: Duration::from_millis(1), ..slow };
+    let (quick, others) = Noting::new("quick");
+    let mut walker = walker(&log, [slow, quick]);
+    walker.attend();
+    log.append([RmgrId::HEAP; 200]);
+    // At most as many slices as it takes to see who is slow; then one is enough for the other.
+    while walker.cursors.len() == 1 {
+        assert!(walker.advance().more);
+    }
+    walker.advance();
+    assert_eq!(others.borrow().len(), 201);
+    let told = notes.borrow().len();
+    assert!(told < 150, "{told}");
+    assert_eq!(states(&mut walker), [PluginState::CatchingUp, PluginState::Running]);
+    settle(&mut walker);
+    assert_eq!((notes.borrow().len(), walker.cursors.len()), (201, 1));
+    assert_eq!(states(&mut walker), [PluginState::Running; 2]);
+    log.append([RmgrId::BTREE]);
+    settle(&mut walker);
+    assert_eq!((notes.borrow().len(), others.borrow().len()), (202, 202));
+}
+
+#[test]
+fn others_pass_one_that_walks_alone() {
+    let log = TestLog::of([RmgrId::HEAP; 300]);
+    let (slow, notes) = Noting::new("slow");
+    let slow = Noting { takes: Duration::from_millis(1), ..slow.keeping(Resume::Checkpoint) };
+    let (quick, others) = Noting::new("quick");
+    let mut walker = walker(&log, [slow, quick.keeping(Resume::Checkpoint)]);
+    walker.attend();
+    while walker.cursors.len() == 1 {
+        walker.advance();
+    }
+    // Begins behind both.
+    let (late, late_notes) = Noting::new("late");
+    let names = ["slow", "quick", "late"].map(str::to_owned);
+    walker.set_plugins(&names, |_| Box::new(late.clone().keeping(Resume::Checkpoint)));
+    walker.attend();
+    for _ in 0..3 {
+        walker.advance();
+    }
+    assert_eq!((others.borrow().len(), late_notes.borrow().len()), (301, 301));
+    assert!(notes.borrow().len() < 250, "{}", notes.borrow().len());
+    settle(&mut walker);
+    assert_eq!((notes.borrow().len(), walker.cursors.len()), (301, 1));
+}
+
+#[test]
 fn plugins_come_and_go_while_it_walks() {
     let log = TestLog::of([]);
     let (a, notes) = Noting::new("a");
@@ -318,7 +369,7 @@ impl Plugin for Remembering {
 proptest! {
     #[test]
     fn each_record_has_its_effect_once(
-        steps in prop::collection::vec((0_u8..8, 1_usize..5), 1..60), fails in prop::array::uniform3(0_u32..12),
+        steps in prop::collection::vec((0_u8..9, 1_usize..5), 1..60), fails in prop::array::uniform3(0_u32..12),
     ) {
         let log = TestLog::of([]);
         let names = ["a", "b", "c"];
@@ -341,6 +392,15 @@ proptest! {
                 // The process ends, in order and by a crash.
                 6 if count < 3 => { walker.shutdown(); walker = start(); }
                 6 => walker = start(),
+                7 => {
+                    // One of them was slow.
+                    for cursor in &mut walker.cursors {
+                        cursor.slow = true;
+                        cursor.walk.runs.iter_mut().take(count).for_each(|run| run.slice_time = SLICE * run.place as u32);
+                    }
+                    walker.part();
+                    walker.join();
+                }
                 _ => {
                     let named: Vec<String> = names[count % 3..].iter().map(ToString::to_string).collect();
                     walker.set_plugins(&named, make);
