@@ -31,7 +31,7 @@ pub use latch::sleep_on_latch;
 pub use new_wal::Idle;
 pub use plugin::export_plugin;
 pub use record_view::{SERVER_VERSION, bytes, view};
-pub use replication_slot::{Held, ReplicationSlot, drop_slot};
+pub use replication_slot::{Acquired, ReplicationSlot, drop_slot};
 pub use wait_event::WaitEvent;
 pub use xlog_reader::{XLogReader, last_read};
 

@@ -13,7 +13,7 @@ use crate::catch::{catch_and_recover, raise};
 
 /// What [`ReplicationSlot::hold`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
+pub enum Acquired {
     /// Nothing: this process holds it already.
     Already,
     /// It was there, and is held now.
@@ -51,12 +51,12 @@ impl ReplicationSlot {
     /// # Errors
     /// Why it cannot be had now: `wal_level` or `max_replication_slots` too low, all slots in use, the name not valid,
     /// another process holds it, or it is a logical slot.
-    pub fn hold(&mut self) -> Result<Held, String> {
+    pub fn hold(&mut self) -> Result<Acquired, String> {
         // SAFETY: settings that only change when the server starts, and a variable of this process.
         let (level, slots, held) =
             unsafe { (pg_sys::wal_level, pg_sys::max_replication_slots, !pg_sys::MyReplicationSlot.is_null()) };
         if held {
-            return Ok(Held::Already);
+            return Ok(Acquired::Already);
         }
         if level < pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 {
             return Err("\"wal_level\" is minimal".to_owned());
@@ -73,7 +73,7 @@ impl ReplicationSlot {
     ///
     /// # Errors
     /// As [`ReplicationSlot::hold`].
-    pub fn advance(&mut self, lsn: Lsn) -> Result<Held, String> {
+    pub fn advance(&mut self, lsn: Lsn) -> Result<Acquired, String> {
         let held = self.hold()?;
         if lsn <= self.advanced {
             return Ok(held);
@@ -130,8 +130,8 @@ impl ReplicationSlot {
         })
     }
 
-    fn acquire_or_create(&self) -> Result<Held, String> {
-        let mut held = Held::Made;
+    fn acquire_or_create(&self) -> Result<Acquired, String> {
+        let mut held = Acquired::Made;
         // SAFETY: the name is a C string; the functions take the locks that they need, and raise an ERROR where they
         // cannot do what they are for. The slot that is looked at is acquired, so that nobody drops it.
         unsafe {
@@ -147,9 +147,9 @@ impl ReplicationSlot {
                 #[cfg(not(feature = "pg15"))]
                 let invalidated = (*data).invalidated != pg_sys::ReplicationSlotInvalidationCause::RS_INVAL_NONE;
                 if (*data).restart_lsn != 0 && !invalidated {
-                    return Ok(Held::Taken);
+                    return Ok(Acquired::Taken);
                 }
-                held = Held::MadeAnew;
+                held = Acquired::MadeAnew;
                 pg_sys::ReplicationSlotRelease();
                 pg_sys::ReplicationSlotDrop(self.name.as_ptr(), true);
             }

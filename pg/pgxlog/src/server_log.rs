@@ -2,9 +2,11 @@
 //!
 //! Source: `src/backend/access/transam/xlog.c`.
 
+use std::cmp::Ordering;
+
 use pgrx::pg_sys;
 use pgwal::{Lsn, SegmentNo, TimelineId};
-use walker_core::LogPosition;
+use walker_core::{Held, LogPosition};
 
 use crate::segment_file;
 
@@ -39,36 +41,47 @@ pub fn system_identifier() -> u64 {
 }
 
 /// Whether the log up to `position` is a beginning of this server's log as it is now, and what comes next is still there to
-/// be read.
-///
-/// # Errors
-/// Why not, as part of a sentence: it is of another server, of a part of the log that was undone when this one was restored
-/// to a point before, or the WAL behind it has been removed.
-pub fn holds(position: &LogPosition) -> Result<(), String> {
+/// be read. It is not if it is of another server, of a part of the log that was undone when this one was restored to a point
+/// before, or if the WAL behind it has been removed. A standby may not have replayed it yet.
+#[must_use]
+pub fn holds(position: &LogPosition) -> Held {
+    match refusal(position) {
+        Ok(held) => held,
+        Err(reason) => Held::No(format!("this log does not hold {position}: {reason}")),
+    }
+}
+
+/// As [`holds`]; the reason is part of a sentence.
+fn refusal(position: &LogPosition) -> Result<Held, String> {
     let (end, current) = durable();
     let LogPosition { system_identifier: system, timeline, lsn } = *position;
     if system != system_identifier() {
         return Err(format!("this is system {}", system_identifier()));
     }
-    if lsn > end {
-        return Err(format!("the log ends at {end}"));
-    }
+    // SAFETY: looks at the server's state.
+    let may_grow = unsafe { pg_sys::RecoveryInProgress() };
     let history = segment_file::read_history(current)?;
     if timeline != current {
         match history.switch_point(timeline) {
+            // What the server comes to later, from an archive or a primary, may tell of it.
+            None if may_grow && timeline > current => return Ok(Held::NotYet),
             None => return Err(format!("timeline {timeline} is not in the history of timeline {current}")),
             Some(switch) if lsn > switch => return Err(format!("timeline {timeline} was left at {switch}")),
             Some(_) => {}
         }
     }
-    // At the end nothing needs to be there yet.
+    match lsn.cmp(&end) {
+        Ordering::Greater if may_grow => return Ok(Held::NotYet),
+        Ordering::Greater => return Err(format!("the log ends at {end}")),
+        // Nothing needs to be there yet.
+        Ordering::Equal => return Ok(Held::Yes),
+        Ordering::Less => {}
+    }
     let number = SegmentNo::of(lsn, segment_file::segment_size());
     let owner = history.timeline_at(lsn).unwrap_or(current);
     // Of a segment with more than one timeline in it the newest has the file.
     let newest = history.entries().iter().rfind(|entry| entry.covers(number, segment_file::segment_size()));
     let newest = newest.map_or(owner, |entry| entry.timeline);
-    let there = lsn == end
-        || segment_file::find(newest, number, lsn).is_some()
-        || segment_file::find(owner, number, lsn).is_some();
-    if there { Ok(()) } else { Err(segment_file::removed(newest, number)) }
+    let there = segment_file::find(newest, number, lsn).is_some() || segment_file::find(owner, number, lsn).is_some();
+    if there { Ok(Held::Yes) } else { Err(segment_file::removed(newest, number)) }
 }

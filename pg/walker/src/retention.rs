@@ -6,7 +6,7 @@ use pgrx::PgLogLevel;
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgwal::Lsn;
-use pgxlog::{Held, ReplicationSlot, server_log};
+use pgxlog::{Acquired, ReplicationSlot, server_log};
 use walker_core::PluginError;
 
 use crate::settings;
@@ -91,7 +91,7 @@ impl Retention {
     }
 
     /// Does something with the slot. Returns whether it was done.
-    fn with_slot(&mut self, call: impl FnOnce(&mut ReplicationSlot) -> Result<Held, String>) -> bool {
+    fn with_slot(&mut self, call: impl FnOnce(&mut ReplicationSlot) -> Result<Acquired, String>) -> bool {
         let Some(slot) = &mut self.slot else { return false };
         if self.dropped || self.failed.is_some_and(|failed| failed.elapsed() < SLOT_PAUSE) {
             return false;
@@ -106,7 +106,7 @@ impl Retention {
                 return false;
             }
         };
-        if held == Held::MadeAnew {
+        if held == Acquired::MadeAnew {
             let name = slot.name();
             pgrx::warning!(
                 "walker: replication slot \"{name}\" had been invalidated, and was made anew; WAL that it held back may \
