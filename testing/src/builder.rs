@@ -64,13 +64,22 @@ impl ClusterBuilder {
     /// # Errors
     /// If `initdb` fails or files cannot be written.
     pub fn build(self) -> Result<Cluster> {
+        let options = self.initdb_options.clone();
+        self.build_with(|cluster| {
+            let mut initdb = cluster.program("initdb")?;
+            initdb
+                .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
+                .args(["--username", SUPERUSER, "--pgdata"])
+                .arg(cluster.data_directory())
+                .args(options);
+            run(&mut initdb, "").map(drop)
+        })
+    }
+
+    /// Makes the cluster without starting it; `fill` fills its data directory.
+    pub(crate) fn build_with(self, fill: impl FnOnce(&Cluster) -> Result<()>) -> Result<Cluster> {
         let cluster = Cluster::empty(self.installation, self.detached)?;
-        let mut initdb = cluster.program("initdb")?;
-        initdb
-            .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--username", SUPERUSER, "--pgdata"])
-            .arg(cluster.data_directory())
-            .args(&self.initdb_options);
-        run(&mut initdb, "")?;
+        fill(&cluster)?;
         let socket_directory = cluster.socket_directory();
         cluster.configure([
             ("listen_addresses", ""),

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::builder::ClusterBuilder;
 use crate::cluster::Cluster;
+use crate::garbage_load::change_again;
 use crate::installation::Installation;
 use crate::poll::poll;
 use crate::session::Session;
@@ -140,4 +141,38 @@ pub fn garbage_differences(cluster: &Cluster, database: &str) -> Result<String> 
                      IS DISTINCT FROM (d.dead_tuple_count, d.tuple_count, 0, NULL)",
         )
     })
+}
+
+/// Nothing that the map of database postgres says to be exact is wrong.
+///
+/// # Errors
+/// If one of both sides does not answer.
+///
+/// # Panics
+/// If something is wrong.
+pub fn assert_garbage_right(cluster: &Cluster) -> Result<()> {
+    let differences = garbage_differences(cluster, "postgres")?;
+    let columns = |line: &str| line.split('|').map(str::to_owned).collect::<Vec<_>>();
+    let silent = |line: &&str| columns(line)[3] == "0" && columns(line)[4].is_empty();
+    let wrong: Vec<_> = differences.lines().filter(silent).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    Ok(())
+}
+
+/// Nothing that the map of database postgres says to be exact is wrong. Once files may be read, all is known and right, and
+/// stays so when the tables of [`every_kind_of_change`](crate::every_kind_of_change) are changed.
+///
+/// # Errors
+/// If one of both sides does not answer, or the files are not read.
+///
+/// # Panics
+/// If something is wrong.
+pub fn assert_garbage_right_and_then_known(cluster: &Cluster) -> Result<()> {
+    assert_garbage_right(cluster)?;
+    cluster.psql("postgres", "CHECKPOINT")?;
+    wait_until_garbage_known(cluster, "postgres")?;
+    assert_eq!(garbage_differences(cluster, "postgres")?, "");
+    assert_garbage_equal(cluster)?;
+    change_again(cluster)?;
+    assert_garbage_equal(cluster)
 }

@@ -42,6 +42,8 @@ mod process;
 mod quiet_moment;
 mod server_user;
 mod session;
+mod standby;
+mod worker;
 
 pub use builder::ClusterBuilder;
 pub use cache::{REGRESSION_TESTS_MAJOR, cache_directory, cached_postgresql, regression_tests};
@@ -49,8 +51,8 @@ pub use cluster::{Cluster, Mode, SUPERUSER};
 pub use directory::temporary_directory;
 pub use garbage_load::{change_again, every_kind_of_change};
 pub use garbage_oracle::{
-    CREATE_GARBAGE_EXTENSIONS, assert_garbage_equal, garbage_differences, garbagemap_cluster, start_garbagemap,
-    wait_until_garbage_known,
+    CREATE_GARBAGE_EXTENSIONS, assert_garbage_equal, assert_garbage_right, assert_garbage_right_and_then_known,
+    garbage_differences, garbagemap_cluster, start_garbagemap, wait_until_garbage_known,
 };
 pub use installation::{
     COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, NotFound, PG_CONFIG_VARIABLE, Version, walker,
@@ -62,3 +64,4 @@ pub use private_copy::install_file;
 pub use process::send_signal;
 pub use rustix::process::Signal;
 pub use session::Session;
+pub use worker::StoppedWorker;

@@ -2,15 +2,13 @@
 //! numbers, or it says that it does not know.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, chown};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use walker_testing::{
-    Cluster, ClusterBuilder, LogMark, Mode, assert_garbage_equal, change_again, every_kind_of_change,
-    garbage_differences, garbagemap_cluster, poll, start_garbagemap, wait_until_garbage_known,
+    Cluster, ClusterBuilder, LogMark, Mode, assert_garbage_equal, assert_garbage_right_and_then_known, change_again,
+    every_kind_of_change, garbagemap_cluster, poll, start_garbagemap,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -35,36 +33,6 @@ fn snapshot(cluster: &Cluster) -> PathBuf {
     cluster.data_directory().join("walker/garbagemap.snapshot")
 }
 
-/// Runs a program of PostgreSQL to its end.
-fn run(mut command: Command) -> Result<()> {
-    let output = command.output()?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
-/// A server that was not started yet, whose data directory is a base backup of `original`.
-fn base_backup(original: &Cluster) -> Result<Cluster> {
-    let copy = builder()?.build()?;
-    let settings = fs::read(copy.data_directory().join("postgresql.conf"))?;
-    fs::remove_dir_all(copy.data_directory())?;
-    let mut backup = original.program("pg_basebackup")?;
-    backup.args(["--checkpoint=fast", "--no-sync", "--pgdata"]).arg(copy.data_directory());
-    // Into the copy's directory: whoever the server runs as may not make one there.
-    fs::create_dir(copy.data_directory())?;
-    give_as(&copy.socket_directory(), &copy.data_directory())?;
-    run(backup)?;
-    fs::write(copy.data_directory().join("postgresql.conf"), settings)?;
-    Ok(copy)
-}
-
-/// Gives `path` the owner and the rights of `model`.
-fn give_as(model: &Path, path: &Path) -> Result<()> {
-    let metadata = fs::metadata(model)?;
-    chown(path, Some(metadata.uid()), Some(metadata.gid()))?;
-    fs::set_permissions(path, metadata.permissions())?;
-    Ok(())
-}
-
 /// Starts the server, and waits for its worker.
 fn start(cluster: &mut Cluster) -> Result<()> {
     // The first time there is no log yet.
@@ -72,21 +40,6 @@ fn start(cluster: &mut Cluster) -> Result<()> {
     cluster.start()?;
     cluster.wait_for_log_since(mark, "walker: walking over WAL", TIMEOUT)?;
     Ok(())
-}
-
-/// Nothing that is said to be exact is wrong; and once files may be read, all is known and right.
-fn assert_right_and_then_known(cluster: &Cluster) -> Result<()> {
-    let differences = garbage_differences(cluster, DATABASE)?;
-    let columns = |line: &str| line.split('|').map(str::to_owned).collect::<Vec<_>>();
-    let silent = |line: &&str| columns(line)[3] == "0" && columns(line)[4].is_empty();
-    let wrong: Vec<_> = differences.lines().filter(silent).collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
-    cluster.psql(DATABASE, "CHECKPOINT")?;
-    wait_until_garbage_known(cluster, DATABASE)?;
-    assert_eq!(garbage_differences(cluster, DATABASE)?, "");
-    assert_garbage_equal(cluster)?;
-    change_again(cluster)?;
-    assert_garbage_equal(cluster)
 }
 
 #[test]
@@ -97,13 +50,13 @@ fn a_base_backup_brings_the_map_as_it_was_then() -> Result<()> {
         "CREATE TABLE held AS SELECT generate_series(1, 1000) AS id; CHECKPOINT;
          BEGIN; DELETE FROM held WHERE id % 13 = 0; PREPARE TRANSACTION 'later'",
     )?;
-    let mut copy = base_backup(&original)?;
+    let mut copy = original.base_backup(builder()?)?;
     ensure!(snapshot(&copy).exists(), "the backup holds the map's file");
     // Both go on along the same timeline, in different ways.
     change_again(&original)?;
     original.psql(DATABASE, "CHECKPOINT; COMMIT PREPARED 'later'")?;
     start(&mut copy)?;
-    assert_right_and_then_known(&copy)?;
+    assert_garbage_right_and_then_known(&copy)?;
     copy.psql(DATABASE, "ROLLBACK PREPARED 'later'")?;
     assert_garbage_equal(&copy)?;
     assert_garbage_equal(&original)?;
@@ -115,17 +68,17 @@ fn a_base_backup_brings_the_map_as_it_was_then() -> Result<()> {
 #[test]
 fn a_base_backup_is_followed_along_the_archive() -> Result<()> {
     let original = prepare()?;
-    let mut copy = base_backup(&original)?;
+    let mut copy = original.base_backup(builder()?)?;
     change_again(&original)?;
     original.psql(DATABASE, "CHECKPOINT")?;
     change_again(&original)?;
     original.psql(DATABASE, "SELECT pg_switch_wal()")?;
     let restore = format!("cp {}/%f %p", original.wal_directory().display());
     copy.configure([("restore_command", restore.as_str())])?;
-    fs::write(copy.data_directory().join("recovery.signal"), "")?;
+    copy.signal_file("recovery.signal")?;
     copy.start()?;
     copy.wait_until_true(DATABASE, "SELECT NOT pg_is_in_recovery()", TIMEOUT)?;
-    assert_right_and_then_known(&copy)?;
+    assert_garbage_right_and_then_known(&copy)?;
     // What is kept on the new timeline holds.
     copy.psql(DATABASE, "CHECKPOINT")?;
     change_again(&copy)?;
@@ -137,9 +90,8 @@ fn a_base_backup_is_followed_along_the_archive() -> Result<()> {
 #[test]
 fn a_rewound_server_does_not_go_on_with_what_was_undone() -> Result<()> {
     let mut old = prepare()?;
-    let mut new = base_backup(&old)?;
-    new.configure([("primary_conninfo", old.connection_string(DATABASE).as_str())])?;
-    fs::write(new.data_directory().join("standby.signal"), "")?;
+    let mut new = old.base_backup(builder()?)?;
+    new.follow(&old)?;
     start(&mut new)?;
     let lsn = old.flush_wal()?;
     new.wait_for_lsn("pg_last_wal_replay_lsn()", lsn, TIMEOUT)?;
@@ -151,23 +103,16 @@ fn a_rewound_server_does_not_go_on_with_what_was_undone() -> Result<()> {
     old.stop(Mode::Fast)?;
     let undone = fs::read(snapshot(&old))?;
     new.psql(DATABASE, "UPDATE hot SET v = v + 3 WHERE id % 5 = 0; CHECKPOINT; DELETE FROM plain WHERE id % 3 = 0")?;
-    assert_right_and_then_known(&new)?;
+    assert_garbage_right_and_then_known(&new)?;
 
-    // pg_rewind needs the settings only to recover, which a clean stop has spared it.
-    let settings = fs::read(old.data_directory().join("postgresql.conf"))?;
-    let mut rewind = new.program("pg_rewind")?;
-    rewind.arg("--no-sync").arg("--source-server").arg(new.connection_string(DATABASE)).arg("--target-pgdata");
-    rewind.arg(old.data_directory());
-    run(rewind)?;
-    fs::write(old.data_directory().join("postgresql.conf"), settings)?;
-    old.configure([("primary_conninfo", new.connection_string(DATABASE).as_str())])?;
+    old.rewind(&new)?;
     // Once with the map that pg_rewind brings, once with the one from before, as if it had not been there to be replaced.
     for before in [false, true] {
         if before {
             let kept = snapshot(&old);
             fs::write(&kept, &undone)?;
         }
-        fs::write(old.data_directory().join("standby.signal"), "")?;
+        old.follow(&new)?;
         let mark = old.log_mark()?;
         start(&mut old)?;
         assert_eq!(old.log_since(mark)?.contains("this log does not hold"), before, "{}", old.log_since(mark)?);
@@ -178,16 +123,7 @@ fn a_rewound_server_does_not_go_on_with_what_was_undone() -> Result<()> {
         }
     }
     old.promote()?;
-    assert_right_and_then_known(&old)
-}
-
-/// Lets the worker's files grow to so many bytes only, as on a disk that is full.
-fn limit_files(cluster: &Cluster, bytes: &str) -> Result<()> {
-    let worker = cluster.background_workers("walker")?;
-    let worker = worker.first().context("the worker runs")?;
-    // The server's user may do so, with a process of its own.
-    cluster.psql(DATABASE, &format!("COPY (SELECT) TO PROGRAM 'prlimit --pid {worker} --fsize={bytes}:'"))?;
-    Ok(())
+    assert_garbage_right_and_then_known(&old)
 }
 
 #[test]
@@ -202,7 +138,7 @@ fn while_the_disk_is_full_counting_goes_on_and_what_was_kept_stays() -> Result<(
     // An open transaction: its pages are kept in detail, more than fits.
     let mut open = cluster.session(DATABASE)?;
     open.execute("BEGIN; UPDATE large SET v = 1")?;
-    limit_files(&cluster, "262144")?;
+    cluster.limit_worker_files("262144")?;
     let mark = cluster.log_mark()?;
     cluster.psql(DATABASE, "CHECKPOINT")?;
     cluster.wait_for_log_since(mark, "plugin \"garbagemap\" could not keep its state", TIMEOUT)?;
@@ -218,12 +154,12 @@ fn while_the_disk_is_full_counting_goes_on_and_what_was_kept_stays() -> Result<(
     assert_garbage_equal(&cluster)?;
     let mut open = cluster.session(DATABASE)?;
     open.execute("BEGIN; UPDATE large SET v = 2")?;
-    limit_files(&cluster, "262144")?;
+    cluster.limit_worker_files("262144")?;
     let mark = cluster.log_mark()?;
     cluster.psql(DATABASE, "CHECKPOINT")?;
     cluster.wait_for_log_since(mark, "plugin \"garbagemap\" could not keep its state", TIMEOUT)?;
     // There is room again.
-    limit_files(&cluster, "unlimited")?;
+    cluster.limit_worker_files("unlimited")?;
     let before = written(&cluster)?;
     cluster.psql(DATABASE, "CHECKPOINT")?;
     let renewed = poll(TIMEOUT, || Ok((written(&cluster)? != before).then_some(())))?;
