@@ -50,7 +50,7 @@ fn a_plugin_that_fails_under_load_is_told_everything_once_more_from_what_it_kept
 
 #[test]
 fn a_plugin_that_waits_to_be_tried_again_does_not_keep_others_waiting() -> Result<()> {
-    let builder = record_checksum_cluster()?.setting("walker.retry_interval", "1h");
+    let builder = record_checksum_cluster()?.setting("walker.retry_interval", "10min");
     let (cluster, wal) = prepare_with(builder)?;
     assert_all_told(&cluster, &wal)?;
     let load = Load::start(&cluster)?;

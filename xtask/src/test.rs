@@ -18,7 +18,7 @@ use crate::workspace::{Profile, Workspace, cargo, feature, select};
 const MAJOR: u32 = 15;
 
 /// Tests of what runs in the server, for nextest.
-const IN_SERVER: &str = "binary(garbage_outside) | binary(garbagemap) | binary(garbagemap_baseline) \
+const IN_SERVER: &str = "binary(callbacks) | binary(garbage_outside) | binary(garbagemap) | binary(garbagemap_baseline) \
     | binary(garbagemap_restart) | binary(garbagemap_restore) | binary(garbagemap_sql) | binary(garbagemap_variants) \
     | binary(plugins) | binary(plugin_failures) | binary(prometheus) | binary(/^walker_/)";
 
