@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         builder = builder.detached();
     }
     let cluster = builder.start()?;
-    cluster.psql(DATABASE, "CREATE EXTENSION garbagemap; CREATE EXTENSION pgstattuple")?;
+    cluster.psql(DATABASE, "CREATE EXTENSION walker; CREATE EXTENSION garbagemap; CREATE EXTENSION pgstattuple")?;
 
     let outcome = show(&cluster, &workspace, &arguments.output);
     if arguments.keep {
@@ -82,10 +82,20 @@ fn show(cluster: &Cluster, workspace: &Workspace, output: &Path) -> Result<()> {
     };
     run_command(&mut heatmap())?;
     run_command(heatmap().arg("--output").arg(output))?;
-    println!("\nthe same as a picture: {}", output.display());
+    println!("\nthe same as a picture: {}\n", output.display());
+    let mut psql = cluster.program("psql")?;
+    psql.args(["--no-psqlrc", "--dbname", DATABASE, "--command", WORKER, "--command", WAL]);
+    run_command(&mut psql)?;
     ensure!(comparison.is_equal(), "WALker's count differs from pgstattuple's");
     Ok(())
 }
+
+/// What the worker has done.
+const WORKER: &str =
+    "SELECT plugin, state, applied_lsn, lag_bytes, records, total_time::int AS total_ms, failures, wal_kept
+     FROM pg_stat_walker";
+/// What the WAL was filled with.
+const WAL: &str = "SELECT rm_name, records, bytes FROM pg_stat_walker_rmgr ORDER BY bytes DESC LIMIT 5";
 
 fn how_to_go_on(cluster: &Cluster, copy: &Path) -> Result<String> {
     let psql = cluster.installation().program("psql")?;
