@@ -94,10 +94,10 @@ impl<S: Source> Walk<S> {
         }
     }
 
-    /// Lets the plugins do what is not urgent. Returns whether there is more of it.
+    /// Lets the plugins that were told all that there is do what is not urgent. Returns whether there is more of it.
     pub(crate) fn work(&mut self) -> bool {
         let mut more = false;
-        for run in self.runs.iter_mut().filter(|run| run.from() <= self.position) {
+        for run in self.runs.iter_mut().filter(|run| run.at_end) {
             match run.work() {
                 Ok(left) => more |= left,
                 Err(failure) => {

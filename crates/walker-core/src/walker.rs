@@ -371,6 +371,7 @@ impl<L: Log> Walker<L> {
         let ahead = self.ahead_of(index).map(|ahead| self.cursors[ahead].walk.position());
         let cursor = &mut self.cursors[index];
         cursor.unreadable += 1;
+        cursor.walk.runs.iter_mut().for_each(|run| run.at_end = false);
         if cursor.unreadable < ATTEMPTS && !cause.is_gone() {
             cursor.retry_at = Some(Instant::now() + PAUSE);
             return false;
@@ -456,7 +457,7 @@ impl<L: Log> Walker<L> {
         }
     }
 
-    /// Lets the plugins that have nothing to be told do what is not urgent. Returns whether there is more of it.
+    /// Lets the plugins that were told all that there is do what is not urgent. Returns whether there is more of it.
     pub fn work(&mut self) -> bool {
         let mut more = false;
         for cursor in &mut self.cursors {
@@ -529,6 +530,12 @@ impl<L: Log> Walker<L> {
         Err(format!("plugin \"{plugin}\" {why}").into())
     }
 
+    /// Whether the plugin of this name has been told all that there is, or cannot be asked anyway.
+    pub fn is_at_end(&self, plugin: &str) -> bool {
+        let mut runs = self.cursors.iter().flat_map(|cursor| &cursor.walk.runs);
+        runs.find(|run| run.name() == plugin).is_none_or(|run| run.at_end)
+    }
+
     /// The names of the plugins that are told records, in order.
     pub fn walking(&self) -> Vec<String> {
         let mut runs: Vec<_> = self.cursors.iter().flat_map(|cursor| &cursor.walk.runs).collect();
@@ -575,8 +582,8 @@ impl<L: Log> Walker<L> {
     }
 
     /// From now on these are the plugins, in this order. Those that are new come from `make` and start with the next
-    /// [`Walker::attend`]; those that are not named any more keep their state and are shut down; those that were switched off
-    /// are tried again.
+    /// [`Walker::attend`]; those that are not named any more keep their state and are shut down; those that have failed are
+    /// tried again at once.
     pub fn set_plugins(&mut self, names: &[String], mut make: impl FnMut(&str) -> Box<dyn Plugin>) {
         let place_of = |run: &PluginRun| names.iter().position(|name| name == run.name());
         for Cursor { walk, .. } in &mut self.cursors {
@@ -591,9 +598,13 @@ impl<L: Log> Walker<L> {
         self.resting.retain_mut(|Resting { run, rest }| {
             let Some(place) = place_of(run) else { return false };
             run.place = place;
-            if matches!(rest, Rest::Off) {
-                run.failures_in_a_row = 0;
-                *rest = Rest::Until(now);
+            match rest {
+                Rest::Off => {
+                    run.failures_in_a_row = 0;
+                    *rest = Rest::Until(now);
+                }
+                Rest::Until(at) => *at = now,
+                Rest::NotYet(_) => {}
             }
             true
         });

@@ -39,11 +39,20 @@ enum State {
     Refused,
 }
 
+/// What was asked.
+struct Question {
+    ticket: u64,
+    asked_at: pg_sys::TimestampTz,
+    plugin: String,
+    text: Vec<u8>,
+}
+
 #[repr(C)]
 struct Slot {
     state: State,
     /// Which question: the slot may hold another by the time an answer is there.
     ticket: u64,
+    asked_at: pg_sys::TimestampTz,
     asker: *mut pg_sys::Latch,
     asker_pid: c_int,
     name_length: usize,
@@ -116,35 +125,37 @@ unsafe extern "C-unwind" fn close(_code: c_int, _argument: pg_sys::Datum) {
     });
 }
 
-/// Answers a question to the plugin of this name. The empty name is that of the worker itself.
-pub(crate) type Answer<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<Vec<u8>, PluginError>;
+/// Who answers. The empty name is that of the worker itself.
+pub(crate) trait Answers {
+    /// Whether the plugin of this name has been told all that there is, so that its answer is not out of date.
+    fn is_ready(&self, plugin: &str) -> bool;
 
-/// Answers the questions that have waited for long.
-pub(crate) fn answer_if_late(answer: Answer<'_>) {
-    thread_local! {
-        static FIRST_SEEN: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
-    }
-    let waiting = locked(|mailbox| mailbox.slots.iter().any(|slot| slot.state == State::Asked)) == Some(true);
-    match FIRST_SEEN.get() {
-        _ if !waiting => FIRST_SEEN.set(None),
-        None => FIRST_SEEN.set(Some(Instant::now())),
-        Some(since) if since.elapsed() < PATIENCE => {}
-        Some(_) => {
-            FIRST_SEEN.set(None);
-            answer_all(answer);
+    /// Puts the question to it.
+    ///
+    /// # Errors
+    /// What the asker is told instead.
+    fn answer(&mut self, plugin: &str, question: &[u8]) -> Result<Vec<u8>, PluginError>;
+}
+
+/// Answers the questions to those who are ready, and all that have waited for long.
+pub(crate) fn answer(answers: &mut impl Answers) {
+    let waiting = locked(|mailbox| {
+        let questions = mailbox.slots.iter().enumerate().filter_map(|(index, slot)| Some((index, slot.question()?)));
+        questions.collect::<Vec<_>>()
+    });
+    for (index, Question { ticket, asked_at, plugin, text }) in waiting.unwrap_or_default() {
+        if answers.is_ready(&plugin) || has_passed(asked_at, PATIENCE) {
+            let outcome = answers.answer(&plugin, &text);
+            deliver(index, ticket, outcome);
         }
     }
 }
 
-/// Answers all questions.
-pub(crate) fn answer_all(answer: Answer<'_>) {
-    for index in 0..SLOTS {
-        let question = locked(|mailbox| mailbox.slots[index].question());
-        if let Some((ticket, plugin, question)) = question.flatten() {
-            let outcome = answer(&plugin, &question);
-            deliver(index, ticket, outcome);
-        }
-    }
+/// Whether so much time has passed since.
+fn has_passed(since: pg_sys::TimestampTz, time: Duration) -> bool {
+    let milliseconds = c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: looks at the clock, and compares two numbers.
+    unsafe { pg_sys::TimestampDifferenceExceeds(since, pg_sys::GetCurrentTimestamp(), milliseconds) }
 }
 
 /// Puts the answer where the asker finds it.
@@ -196,6 +207,7 @@ impl Slot {
     const FREE: Self = Self {
         state: State::Free,
         ticket: 0,
+        asked_at: 0,
         asker: std::ptr::null_mut(),
         asker_pid: 0,
         name_length: 0,
@@ -207,11 +219,15 @@ impl Slot {
     };
 
     /// Ticket, plugin and question, if there is one.
-    fn question(&self) -> Option<(u64, String, Vec<u8>)> {
+    /// The question that waits here.
+    fn question(&self) -> Option<Question> {
+        if self.state != State::Asked {
+            return None;
+        }
         let name = self.name.get(..self.name_length)?;
-        let question = self.question.get(..self.question_length)?;
+        let text = self.question.get(..self.question_length)?.to_vec();
         let plugin = String::from_utf8_lossy(name).into_owned();
-        (self.state == State::Asked).then(|| (self.ticket, plugin, question.to_vec()))
+        Some(Question { ticket: self.ticket, asked_at: self.asked_at, plugin, text })
     }
 
     fn wake(&self) {
@@ -349,6 +365,7 @@ fn post(mailbox: &mut Mailbox, plugin: &[u8], question: &[u8]) -> Result<(Asking
     unsafe {
         slot.asker = pg_sys::MyLatch;
         slot.asker_pid = pg_sys::MyProcPid;
+        slot.asked_at = pg_sys::GetCurrentTimestamp();
     }
     slot.name[..plugin.len()].copy_from_slice(plugin);
     slot.name_length = plugin.len();

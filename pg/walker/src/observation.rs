@@ -24,21 +24,12 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
-    /// There is more to read: tells about it, unless that was done a moment ago.
-    pub(crate) fn walking(&mut self, walker: &mut Walker<ServerLog>, kept_from: Option<Lsn>) {
-        if self.told_at.is_none_or(|told_at| told_at.elapsed() >= SHORTEST_PAUSE) {
-            self.tell(walker, kept_from);
-            self.show(true, walker);
+    /// Tells how far the worker is; if there is `more` to read, not if that was done a moment ago. WAL is held back from
+    /// `kept_from` on.
+    pub(crate) fn tell(&mut self, walker: &mut Walker<ServerLog>, kept_from: Option<Lsn>, more: bool) {
+        if more && self.told_at.is_some_and(|told_at| told_at.elapsed() < SHORTEST_PAUSE) {
+            return;
         }
-    }
-
-    /// All is read.
-    pub(crate) fn waiting(&mut self, walker: &mut Walker<ServerLog>, kept_from: Option<Lsn>) {
-        self.tell(walker, kept_from);
-        self.show(false, walker);
-    }
-
-    fn tell(&mut self, walker: &mut Walker<ServerLog>, kept_from: Option<Lsn>) {
         self.told_at = Some(Instant::now());
         self.lag.observe(server_log::durable().0, SystemTime::now());
         let statuses = walker.take_statuses();
@@ -63,6 +54,7 @@ impl Observation {
         statistics::report(walker.position(), &reports, &rmgrs);
         let told = statuses.iter().map(|status| status.position);
         self.lag.forget(told.min().unwrap_or_else(|| walker.position()));
+        self.show(more, walker);
     }
 
     /// The text stays the same as long as the plugins do: how far they are is in the view.

@@ -17,9 +17,10 @@ use pg_sys::pqsignal_be as pqsignal;
 
 use crate::c_plugin::CPlugin;
 use crate::log::ServerLog;
+use crate::mailbox::{self, Answers};
 use crate::observation::Observation;
 use crate::retention::Retention;
-use crate::{mailbox, settings};
+use crate::settings;
 
 // pgrx's own are Rust functions around these, which cannot be given to C as handlers.
 #[allow(clashing_extern_declarations)]
@@ -120,27 +121,27 @@ impl Worker {
             let progress = self.walker.advance();
             self.tell_events();
             self.retention.release(self.walker.flushed());
+            mailbox::answer(self);
+            let more_work = self.walker.work();
+            self.tell_events();
+            self.observation.tell(&mut self.walker, self.retention.kept_from(), progress.more);
             if progress.records > 0 {
                 self.idle.found_something();
             }
-            if progress.more {
-                // A question waits for the end of it, so that its answer is not out of date.
-                mailbox::answer_if_late(&mut answer(&mut self.walker, &mut self.retention));
-                self.observation.walking(&mut self.walker, self.retention.kept_from());
-                continue;
+            if !progress.more {
+                self.sleep(if more_work { SHORTEST_SLEEP } else { LONGEST_SLEEP });
             }
-            mailbox::answer_all(&mut answer(&mut self.walker, &mut self.retention));
-            let more_work = self.walker.work();
-            self.tell_events();
-            self.observation.waiting(&mut self.walker, self.retention.kept_from());
-            let longest = if more_work { SHORTEST_SLEEP } else { LONGEST_SLEEP };
-            let longest = longest.min(self.walker.next_due().unwrap_or(longest));
-            if self.walker.is_unreadable() {
-                // Who writes WAL need not wake it: it would not come further.
-                sleep_on_latch(longest, WaitEvent::Retry);
-            } else {
-                self.idle.sleep(self.walker.position(), longest);
-            }
+        }
+    }
+
+    /// Until there is something to do, at most so long.
+    fn sleep(&mut self, longest: Duration) {
+        let longest = longest.min(self.walker.next_due().unwrap_or(longest));
+        if self.walker.is_unreadable() {
+            // Who writes WAL need not wake it: it would not come further.
+            sleep_on_latch(longest, WaitEvent::Retry);
+        } else {
+            self.idle.sleep(self.walker.position(), longest);
         }
     }
 
@@ -175,12 +176,14 @@ impl Worker {
     }
 }
 
-/// Answers what plugins are asked, and the worker itself.
-fn answer(
-    walker: &mut Walker<ServerLog>,
-    retention: &mut Retention,
-) -> impl FnMut(&str, &[u8]) -> Result<Vec<u8>, PluginError> {
-    |plugin, question| if plugin.is_empty() { retention.answer(question) } else { walker.ask(plugin, question) }
+impl Answers for Worker {
+    fn is_ready(&self, plugin: &str) -> bool {
+        plugin.is_empty() || self.walker.is_at_end(plugin)
+    }
+
+    fn answer(&mut self, plugin: &str, question: &[u8]) -> Result<Vec<u8>, PluginError> {
+        if plugin.is_empty() { self.retention.answer(question) } else { self.walker.ask(plugin, question) }
+    }
 }
 
 /// Says in the server's log what happened.
