@@ -24,15 +24,18 @@
 #![deny(unsafe_code)]
 
 mod counts_by_rmgr;
+mod event;
 mod failure;
 mod files;
 mod lag_clock;
+mod log;
 mod log_position;
 mod pace;
 mod plugin;
 mod plugin_names;
 mod plugin_run;
 mod plugin_state;
+mod retry_policy;
 mod source;
 mod statistics;
 #[cfg(test)]
@@ -41,16 +44,19 @@ mod walk;
 mod walker;
 
 pub use counts_by_rmgr::CountsByRmgr;
+pub use event::{Event, Next};
 pub use failure::{Failure, FailureKind};
 pub use files::{FileSource, FileSourceOptions, Gap, LastRecord, WalDirectory, read_in_pieces};
 pub use lag_clock::LagClock;
+pub use log::{Held, Log};
 pub use log_position::LogPosition;
 pub use pace::{Pace, Rest};
 pub use plugin::{Plugin, PluginError, Resume, dispatch};
 pub use plugin_names::{ParsePluginNamesError, parse_plugin_names};
 pub use plugin_run::Counts;
 pub use plugin_state::PluginState;
+pub use retry_policy::RetryPolicy;
 pub use source::{Source, SourceError};
 pub use statistics::{PluginReport, PluginStatistics, RmgrCounts, Statistics};
 pub use walk::{Told, Walk};
-pub use walker::{Event, Held, Log, Next, PluginStatus, Progress, RetryPolicy, Walker};
+pub use walker::{PluginStatus, Progress, Walker};

@@ -7,10 +7,10 @@ use std::time::Duration;
 use pgwal::rmgr::xlog;
 use pgwal::{Lsn, Record, RmgrId, TimelineId, TransactionId, Version};
 
+use crate::log::{Held, Log};
 use crate::log_position::LogPosition;
 use crate::plugin::{Plugin, PluginError, Resume};
 use crate::source::{Source, SourceError};
-use crate::walker::{Held, Log};
 
 /// Records of 8 bytes, the first at 0/8. Clones are the same log.
 #[derive(Clone, Default)]

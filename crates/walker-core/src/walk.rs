@@ -152,8 +152,8 @@ fn is_checkpoint(record: &Record<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::Log as _;
     use crate::test_log::{Noting, TestLog};
-    use crate::walker::Log as _;
 
     #[test]
     fn each_plugin_hears_each_record_in_order() {

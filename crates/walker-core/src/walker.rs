@@ -9,125 +9,16 @@ use std::time::{Duration, Instant, SystemTime};
 use pgwal::Lsn;
 
 use crate::counts_by_rmgr::CountsByRmgr;
+use crate::event::{Event, Next};
 use crate::failure::Failure;
+use crate::log::{Held, Log};
 use crate::log_position::LogPosition;
 use crate::plugin::{Plugin, PluginError, Resume};
 use crate::plugin_run::{Counts, PluginRun};
 use crate::plugin_state::PluginState;
-use crate::source::{Source, SourceError};
+use crate::retry_policy::RetryPolicy;
+use crate::source::SourceError;
 use crate::walk::Walk;
-
-/// A log that may be read from anywhere.
-pub trait Log {
-    /// What reads it.
-    type Source: Source;
-
-    /// Reads from the first record at or behind `from` on.
-    fn open(&self, from: Lsn) -> Self::Source;
-
-    /// Its end.
-    fn end(&self) -> Lsn;
-
-    /// Where its last checkpoint began (redo position).
-    fn last_checkpoint(&self) -> Lsn;
-
-    /// Whether the log can be read from this position on.
-    fn holds(&self, position: &LogPosition) -> Held;
-}
-
-/// Whether a log holds a position.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Held {
-    /// It does.
-    Yes,
-    /// It may, once it is as long again: a standby has not replayed that far yet.
-    NotYet,
-    /// It does not, for this reason.
-    No(String),
-}
-
-/// When a plugin that failed is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// The first pause. Each that follows is twice as long, up to [`RetryPolicy::LONGEST`].
-    pub first_pause: Duration,
-    /// After so many failures in a row the plugin is switched off. They are in a row as long as the plugin has not kept a state
-    /// behind the place where it failed last.
-    pub max_failures: u32,
-}
-
-impl RetryPolicy {
-    /// The longest pause.
-    pub const LONGEST: Duration = Duration::from_secs(600);
-
-    /// The pause after so many failures; `None` if it was the last one.
-    fn pause(&self, failures: u32) -> Option<Duration> {
-        let doubled = 1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        (failures < self.max_failures).then(|| self.first_pause.saturating_mul(doubled).min(Self::LONGEST))
-    }
-}
-
-/// What happened, for the log.
-#[derive(Debug)]
-pub enum Event {
-    /// A plugin is told records from here on: it has started, was tried again, or begins anew.
-    Begins {
-        /// Its name.
-        plugin: String,
-        /// Where.
-        at: Lsn,
-    },
-    /// A plugin failed.
-    Failed {
-        /// How.
-        failure: Failure,
-        /// What becomes of it.
-        next: Next,
-    },
-    /// A part of the log cannot be read.
-    Unreadable {
-        /// Why.
-        cause: SourceError,
-        /// Who is told of the gap.
-        plugins: Vec<String>,
-        /// Where it goes on.
-        next: Lsn,
-    },
-}
-
-/// What becomes of a plugin that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// It goes on.
-    GoesOn,
-    /// It is tried again after this pause.
-    Retry(Duration),
-    /// It is switched off after so many failures.
-    Off(u32),
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Begins { plugin, at } => write!(formatter, "plugin \"{plugin}\" begins at {at}"),
-            Self::Failed { failure, next } => {
-                write!(formatter, "{failure}")?;
-                match next {
-                    Next::GoesOn => Ok(()),
-                    Next::Retry(pause) => write!(formatter, "; it is tried again in {pause:?}"),
-                    Next::Off(failures) => write!(formatter, "; it is switched off after {failures} failures"),
-                }
-            }
-            Self::Unreadable { cause, plugins, next } if plugins.is_empty() => {
-                write!(formatter, "could not read WAL: {cause}; goes on at {next}")
-            }
-            Self::Unreadable { cause, plugins, next } => {
-                let plugins = plugins.join(", ");
-                write!(formatter, "could not read WAL: {cause}; goes on at {next}, where plugins begin anew: {plugins}")
-            }
-        }
-    }
-}
 
 /// What one call of [`Walker::advance`] has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

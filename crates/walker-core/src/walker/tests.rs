@@ -117,14 +117,6 @@ fn one_that_fails_too_often_is_switched_off_and_holds_nothing_back() {
 }
 
 #[test]
-fn pauses_grow_up_to_a_limit() {
-    let policy = RetryPolicy { first_pause: Duration::from_secs(5), max_failures: 40 };
-    let pauses: Vec<_> = [1, 2, 3, 7, 8, 39].map(|failures| policy.pause(failures).unwrap().as_secs()).into();
-    assert_eq!(pauses, [5, 10, 20, 320, 600, 600]);
-    assert_eq!(policy.pause(40), None);
-}
-
-#[test]
 fn one_that_keeps_a_state_goes_on_from_there_and_its_failures_are_forgotten_behind() {
     // It fails twice at each of three places, with a checkpoint between.
     let log = TestLog::of([]);

@@ -1,0 +1,35 @@
+//! A log that goes on, such as a server's.
+
+use pgwal::Lsn;
+
+use crate::log_position::LogPosition;
+use crate::source::Source;
+
+/// A log that may be read from anywhere.
+pub trait Log {
+    /// What reads it.
+    type Source: Source;
+
+    /// Reads from the first record at or behind `from` on.
+    fn open(&self, from: Lsn) -> Self::Source;
+
+    /// Its end.
+    fn end(&self) -> Lsn;
+
+    /// Where its last checkpoint began (redo position).
+    fn last_checkpoint(&self) -> Lsn;
+
+    /// Whether the log can be read from this position on.
+    fn holds(&self, position: &LogPosition) -> Held;
+}
+
+/// Whether a log holds a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// It does.
+    Yes,
+    /// It may, once it is as long again: a standby has not replayed that far yet.
+    NotYet,
+    /// It does not, for this reason.
+    No(String),
+}
