@@ -12,6 +12,9 @@ use crate::cluster::Cluster;
 use crate::command::run;
 use crate::directory::temporary_directory;
 
+/// Bytes of a segment's beginning that are not zero in one that was written to.
+const PAGE_HEADER: usize = 24;
+
 /// A record as a line of `pg_waldump` tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WalRecord {
@@ -53,10 +56,15 @@ impl WalCopy {
             if name.parse::<SegmentName>().is_err() && !name.ends_with(".history") {
                 continue;
             }
-            match fs::copy(entry.path(), self.directory.path().join(&name)) {
+            match fs::read(entry.path()) {
+                // One that the server has just made, and not written to: pg_waldump takes the size of segments from any file.
+                Ok(content) if content.iter().take(PAGE_HEADER).all(|byte| *byte == 0) => {}
                 // The server has just removed or recycled it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => drop(other.with_context(|| format!("cannot copy {name}"))?),
+                content => {
+                    let content = content.with_context(|| format!("cannot read {name}"))?;
+                    fs::write(self.directory.path().join(&name), content)?;
+                }
             }
         }
         Ok(())
