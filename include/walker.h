@@ -12,11 +12,16 @@
  * others come behind, and are zero before the function is called. struct_size tells how large the worker's struct
  * is: a plugin that also runs with an older WALker must not touch members beyond it.
  *
- * While a callback for a record runs, CurrentMemoryContext is a context that is reset after the record; what must
- * stay goes into TopMemoryContext, which is current in the function above and in startup_cb. A callback may
- * ereport(ERROR): the worker and the other plugins go on, and the plugin is tried again after walker.retry_interval, each
- * time after a longer pause; after walker.max_failures in a row it is switched off. It is asked anew by resume_cb: without
- * one it is told the record again at which it failed. startup_cb is called again only if it failed.
+ * While a callback runs, CurrentMemoryContext is a context that is reset after it; what must stay goes into
+ * TopMemoryContext, which is current in the function above and in startup_cb. A callback may ereport(ERROR): the worker and
+ * the other plugins go on. If it is the function above, startup_cb, gap_cb or one that takes a record, the plugin is tried
+ * again after walker.retry_interval, each time after a longer pause; after walker.max_failures in a row it is switched off.
+ * It is asked anew by resume_cb: without one it is told the record again at which it failed. startup_cb is called again
+ * only if it failed. What an ERROR in another callback means is said there. FATAL, or to exit, ends the worker, which is
+ * started again and takes that for a failure of the plugin.
+ *
+ * The process is told to end by SIGTERM, which works in a callback that waits by PostgreSQL's means or calls
+ * CHECK_FOR_INTERRUPTS().
  *
  * A crash of the process (SIGSEGV, abort) restarts the whole server, as that of any background worker does: what is not
  * certain never to do that should be run outside of the server, over files.
@@ -81,7 +86,7 @@ typedef void (*WALkerCallbackGap_cb) (XLogRecPtr next);
 
 /*
  * Now and then, when there is no record to be told: a little of what is not urgent, for some milliseconds. Returns whether
- * there is more of it.
+ * there is more of it. After an ERROR it is not called for walker.retry_interval, each time for longer.
  */
 typedef bool (*WALkerCallbackWork_cb) (void);
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use pgwal::Lsn;
-use walker_testing::{Cluster, Installation, Mode, assert_garbage_equal, garbagemap_cluster, poll, start_garbagemap};
+use walker_testing::{
+    Cluster, Installation, Mode, Signal, assert_garbage_equal, garbagemap_cluster, poll, start_garbagemap,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const DATABASE: &str = "postgres";
@@ -148,6 +150,44 @@ fn one_that_is_slow_has_a_lag_and_neither_the_others_nor_the_server_have_one() -
 }
 
 #[test]
+fn one_that_ends_the_process_is_to_blame_for_it() -> Result<()> {
+    let cluster = cluster("record_count, does_as_told")?;
+    let mark = cluster.log_mark()?;
+    tell(&cluster, "end 0")?;
+    cluster.wait_for_log_since(mark, "FATAL:  does_as_told ends the process", TIMEOUT)?;
+    let line = cluster.wait_for_log_since(mark, "plugin \"does_as_told\" ended the process", TIMEOUT)?;
+    assert!(line.contains("WARNING") && line.contains("it is tried again in 20ms"), "{line}");
+    // It keeps nothing, so that it begins behind what made it do so.
+    wait_for_row(
+        &cluster,
+        "does_as_told",
+        "state = 'running' AND failures = 1 AND last_error LIKE '%ended the process%'",
+    )?;
+    wait_for_row(&cluster, "record_count", "state = 'running' AND failures = 0 AND last_error IS NULL")?;
+    // Told to end, the worker ends by itself, and nobody is to blame.
+    let mark = cluster.log_mark()?;
+    cluster.psql(DATABASE, "CHECKPOINT")?;
+    cluster.kill_background_worker("walker", Signal::TERM)?;
+    cluster.wait_for_log_since(mark, "walker: walking over WAL", TIMEOUT)?;
+    assert!(!cluster.log_since(mark)?.contains("ended the process"), "{}", cluster.log_since(mark)?);
+    Ok(())
+}
+
+#[test]
+fn one_that_waits_does_not_keep_the_worker_from_being_ended() -> Result<()> {
+    let mut cluster = cluster("does_as_told")?;
+    let mark = cluster.log_mark()?;
+    tell(&cluster, "wait 1000")?;
+    cluster.wait_for_log_since(mark, "does_as_told waits", TIMEOUT)?;
+    cluster.kill_background_worker("walker", Signal::TERM)?;
+    cluster.wait_for_log_since(mark, "walker: walking over WAL", TIMEOUT)?;
+    let log = cluster.log_since(mark)?;
+    assert!(log.contains("due to administrator command") && !log.contains("ended the process"), "{log}");
+    tell(&cluster, "wait 1000")?;
+    cluster.stop(Mode::Fast)
+}
+
+#[test]
 fn plugins_come_and_go_by_a_reload() -> Result<()> {
     let cluster = start_garbagemap(garbagemap_cluster()?.setting("walker.plugins", "garbagemap, record_count"))?;
     cluster.psql(DATABASE, "CREATE EXTENSION walker")?;
@@ -186,9 +226,11 @@ fn plugins_come_and_go_by_a_reload() -> Result<()> {
     let (theirs, ours) = counts(&cluster)?;
     assert_eq!(theirs, ours);
     assert_eq!(cluster.background_workers("walker")?, worker, "the worker is another");
-    // An invalid list is none, and says so; the worker waits for a better one.
+    // An invalid list says so and changes nothing.
     set("a,,b")?;
-    cluster.wait_for_log_since(mark, "invalid list in parameter \"walker.plugins\"", TIMEOUT)?;
+    cluster.wait_for_log_since(mark, "invalid list in parameter \"walker.plugins\", which changes nothing", TIMEOUT)?;
+    become_("does_as_told garbagemap record_count")?;
+    set("")?;
     become_("")?;
     set("record_count")?;
     become_("record_count")?;

@@ -24,6 +24,8 @@ pub struct Failure {
 pub enum FailureKind {
     /// Be loaded or start.
     Startup,
+    /// Leave the process alive: it ended in a callback of the plugin, and was started anew.
+    Process,
     /// Deal with the record that begins here.
     Record(Lsn),
     /// Begin anew behind a gap.
@@ -42,7 +44,7 @@ impl FailureKind {
     /// Whether the plugin is called no more until it is tried again.
     #[must_use]
     pub const fn stops(self) -> bool {
-        matches!(self, Self::Startup | Self::Record(_) | Self::Gap)
+        matches!(self, Self::Startup | Self::Process | Self::Record(_) | Self::Gap)
     }
 }
 
@@ -52,6 +54,7 @@ impl fmt::Display for Failure {
         write!(formatter, "plugin \"{plugin}\" ")?;
         match kind {
             FailureKind::Startup => formatter.write_str("could not start")?,
+            FailureKind::Process => formatter.write_str("ended the process that called it")?,
             FailureKind::Record(lsn) => {
                 write!(formatter, "failed at WAL record {lsn} (last good position {last_good})")?;
             }

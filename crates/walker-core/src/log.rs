@@ -19,6 +19,10 @@ pub trait Log {
     /// Where its last checkpoint began (redo position).
     fn last_checkpoint(&self) -> Lsn;
 
+    /// Where the log can be read from if what comes at `position` cannot: at its end, or, if that is too close, where it can be
+    /// found once it is longer.
+    fn behind(&self, position: Lsn) -> Lsn;
+
     /// Whether the log can be read from this position on.
     fn holds(&self, position: &LogPosition) -> Held;
 }

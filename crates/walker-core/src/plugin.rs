@@ -158,7 +158,7 @@ pub trait Plugin {
     /// Returns whether there is more of it, to be called again soon.
     ///
     /// # Errors
-    /// The text goes into the log; the plugin is called again, and must not say the same for ever.
+    /// The text goes into the log; it is called again after a pause, each time a longer one.
     fn work(&mut self) -> Result<bool, PluginError> {
         Ok(false)
     }

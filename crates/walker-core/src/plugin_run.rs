@@ -1,13 +1,14 @@
 //! A plugin on its way: how it is called, how far it came, and what that took.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pgwal::{Lsn, Record};
 
 use crate::failure::{Failure, FailureKind};
 use crate::log_position::LogPosition;
 use crate::plugin::{Plugin, PluginError, Resume};
+use crate::retry_policy::RetryPolicy;
 
 /// What was done for a plugin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +33,11 @@ pub(crate) struct PluginRun {
     /// Failures that stopped it, and how far it was at the last; no state was kept behind that yet.
     pub(crate) failures_in_a_row: u32,
     failed_at: Lsn,
+    /// What its last failure says, and when it was.
+    last_failure: Option<(String, SystemTime)>,
+    /// Failures in a row to do what is not urgent, and when that is tried again.
+    failures_of_work: u32,
+    pub(crate) work_at: Option<Instant>,
     /// Records that begin before are not for it.
     from: Lsn,
     position: Lsn,
@@ -55,6 +61,9 @@ impl PluginRun {
             failed: false,
             failures_in_a_row: 0,
             failed_at: nowhere,
+            last_failure: None,
+            failures_of_work: 0,
+            work_at: None,
             from: nowhere,
             position: nowhere,
             flushed: nowhere,
@@ -67,10 +76,6 @@ impl PluginRun {
 
     pub(crate) fn name(&self) -> &str {
         self.plugin.name()
-    }
-
-    pub(crate) fn started(&self) -> bool {
-        self.started
     }
 
     pub(crate) fn failed(&self) -> bool {
@@ -89,6 +94,11 @@ impl PluginRun {
 
     pub(crate) fn flushed(&self) -> Lsn {
         self.flushed
+    }
+
+    /// What its last failure says, and when it was.
+    pub(crate) fn last_failure(&self) -> Option<&(String, SystemTime)> {
+        self.last_failure.as_ref()
     }
 
     /// What was counted since the last call.
@@ -125,6 +135,13 @@ impl PluginRun {
     /// What it had kept cannot be used.
     pub(crate) fn cannot_resume(&mut self, cause: PluginError) -> Failure {
         self.failure(FailureKind::Resume, cause)
+    }
+
+    /// The process ended so often in its callbacks, the last time just before this one.
+    pub(crate) fn ended_process(&mut self, times: u32) -> Failure {
+        let failure = self.failure(FailureKind::Process, "see the messages before".into());
+        self.failures_in_a_row = times;
+        failure
     }
 
     pub(crate) fn gap(&mut self, next: Lsn) -> Result<(), Failure> {
@@ -169,8 +186,23 @@ impl PluginRun {
         Ok(())
     }
 
-    pub(crate) fn work(&mut self) -> Result<bool, Failure> {
-        if self.failed { Ok(false) } else { self.call(FailureKind::Work, |plugin| plugin.work()) }
+    /// If that fails it is tried again after a pause, which is returned.
+    pub(crate) fn work(&mut self, policy: &RetryPolicy) -> Result<bool, (Failure, Duration)> {
+        if self.failed || self.work_at.is_some_and(|at| at > Instant::now()) {
+            return Ok(false);
+        }
+        match self.call(FailureKind::Work, |plugin| plugin.work()) {
+            Ok(more) => {
+                (self.failures_of_work, self.work_at) = (0, None);
+                Ok(more)
+            }
+            Err(failure) => {
+                self.failures_of_work = self.failures_of_work.saturating_add(1);
+                let pause = policy.pause(self.failures_of_work);
+                self.work_at = Some(Instant::now() + pause);
+                Err((failure, pause))
+            }
+        }
     }
 
     /// `position` is how far the walk is.
@@ -209,7 +241,9 @@ impl PluginRun {
             self.failures_in_a_row += 1;
             self.failed_at = self.position;
         }
-        Failure { plugin: self.plugin.name().to_owned(), kind, last_good: self.position, cause }
+        let failure = Failure { plugin: self.plugin.name().to_owned(), kind, last_good: self.position, cause };
+        self.last_failure = Some((failure.to_string(), SystemTime::now()));
+        failure
     }
 }
 
@@ -237,7 +271,7 @@ impl Stride {
     }
 }
 
-/// Turns a panic into an error. A plugin that panicked is told nothing more until it has resumed.
+/// Turns a panic into an error. A plugin that panicked over a record is told nothing more until it has resumed.
 fn guarded<T>(call: impl FnOnce() -> Result<T, PluginError>) -> Result<T, PluginError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());

@@ -277,13 +277,12 @@ impl PluginStatistics {
         let busy = u64::try_from(report.busy.as_nanos()).unwrap_or(u64::MAX);
         self.busy_nanoseconds = self.busy_nanoseconds.saturating_add(busy);
         self.rate.add(now, report.records);
-        // One from before a reset is not shown again.
-        match report.last_error.map(|(text, at)| (text, Time::of(at))) {
-            Some((text, at)) if at >= reset_at => {
-                self.last_error_at = at;
-                self.last_error.set(text);
-            }
-            _ => self.last_error_at = Time::NEVER,
+        // One from before a reset is not shown again. A worker that was started anew does not know of those before.
+        if let Some((text, at)) = report.last_error.map(|(text, at)| (text, Time::of(at)))
+            && at >= reset_at
+        {
+            self.last_error_at = at;
+            self.last_error.set(text);
         }
     }
 }

@@ -51,6 +51,10 @@ impl Log for TestLog {
         self.checkpoint.get()
     }
 
+    fn behind(&self, position: Lsn) -> Lsn {
+        self.end().max(position.advanced(8))
+    }
+
     fn holds(&self, position: &LogPosition) -> Held {
         let held = if position.lsn > self.end() { Held::NotYet } else { Held::Yes };
         self.held.borrow().clone().unwrap_or(held)
@@ -184,6 +188,9 @@ impl Plugin for Noting {
         }
         self.notes.borrow_mut().push(format!("{} flush {}", self.name, position.lsn));
         Ok(())
+    }
+    fn work(&mut self) -> Result<bool, PluginError> {
+        if self.name == "works_badly" { Err("no".into()) } else { Ok(false) }
     }
     fn shutdown(&mut self) -> Result<(), PluginError> {
         self.notes.borrow_mut().push(format!("{} shutdown", self.name));

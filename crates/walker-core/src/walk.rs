@@ -1,11 +1,14 @@
 //! Plugins that walk together over one source.
 
+use std::time::Duration;
+
 use pgwal::rmgr::xlog;
 use pgwal::{Lsn, Record, RmgrId};
 
 use crate::failure::Failure;
 use crate::plugin::Plugin;
 use crate::plugin_run::PluginRun;
+use crate::retry_policy::RetryPolicy;
 use crate::source::{Source, SourceError};
 
 /// A source, the plugins that are told its records, and how far they are. One that fails is told nothing more; the others
@@ -16,6 +19,8 @@ pub struct Walk<S> {
     source: S,
     pub(crate) runs: Vec<PluginRun>,
     position: Lsn,
+    /// Whether a record was told: then `position` is a record's end.
+    begun: bool,
     failures: Vec<Failure>,
 }
 
@@ -54,7 +59,7 @@ impl<S: Source> Walk<S> {
 
     /// Plugins that have started, at a source that begins at `position`.
     pub(crate) fn at(source: S, position: Lsn, runs: Vec<PluginRun>) -> Self {
-        Self { source, runs, position, failures: Vec::new() }
+        Self { source, runs, position, begun: false, failures: Vec::new() }
     }
 
     /// Tells the plugins the source's next record, if there is one, and what it was.
@@ -68,7 +73,7 @@ impl<S: Source> Walk<S> {
                 self.failures.push(failure);
             }
         }
-        self.position = record.end;
+        (self.position, self.begun) = (record.end, true);
         let (told, checkpoint) = (Told { rmgr: record.rmgr, bytes: record.total_len }, is_checkpoint(&record));
         drop(record);
         if checkpoint {
@@ -95,15 +100,13 @@ impl<S: Source> Walk<S> {
     }
 
     /// Lets the plugins that were told all that there is do what is not urgent. Returns whether there is more of it.
-    pub(crate) fn work(&mut self) -> bool {
+    /// Those that fail are told, with the pause after which it is tried again.
+    pub(crate) fn work(&mut self, policy: &RetryPolicy, failed: &mut Vec<(Failure, Duration)>) -> bool {
         let mut more = false;
         for run in self.runs.iter_mut().filter(|run| run.at_end) {
-            match run.work() {
+            match run.work(policy) {
                 Ok(left) => more |= left,
-                Err(failure) => {
-                    self.failures.push(failure);
-                    more = true;
-                }
+                Err(failure) => failed.push(failure),
             }
         }
         more
@@ -122,10 +125,15 @@ impl<S: Source> Walk<S> {
 
     /// The source goes on with `next`, and what is between is lost.
     pub(crate) fn gap(&mut self, source: S, next: Lsn) {
-        (self.source, self.position) = (source, next);
+        (self.source, self.position, self.begun) = (source, next, false);
         for run in self.runs.iter_mut().filter(|run| !run.failed()) {
             self.failures.extend(run.gap(next).err());
         }
+    }
+
+    /// Whether a record was told from this source.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// What failed since the last call, in order.

@@ -40,6 +40,8 @@ pub struct PluginStatus {
     pub position: Lsn,
     /// Up to where it has kept its state: the log before is not needed for it.
     pub flushed: Lsn,
+    /// Failures that stopped it, without a state kept behind.
+    pub failures_in_a_row: u32,
     /// What was done for it since the last report.
     pub counts: Counts,
     /// Its last failure and when it was.
@@ -55,7 +57,6 @@ pub struct Walker<L: Log> {
     /// From the one that is furthest behind to the one that leads. There is always one.
     cursors: Vec<Cursor<L::Source>>,
     resting: Vec<Resting>,
-    last_failures: Vec<(String, (String, SystemTime))>,
     events: Vec<Event>,
     rmgrs: CountsByRmgr,
     /// Records before are counted in `rmgrs`.
@@ -71,6 +72,14 @@ struct Cursor<S> {
     /// How often in a row it could not be read, and when that is tried again.
     unreadable: u32,
     retry_at: Option<Instant>,
+    /// After so many records the clock is looked at: each time if the last slice took long.
+    clock_interval: usize,
+}
+
+impl<S> Cursor<S> {
+    fn new(walk: Walk<S>, alone: bool) -> Self {
+        Self { walk, alone, slow: false, unreadable: 0, retry_at: None, clock_interval: SLICE_RECORDS }
+    }
 }
 
 /// A plugin that is told nothing.
@@ -93,7 +102,7 @@ const ATTEMPTS: u32 = 5;
 /// How long between two such attempts.
 const PAUSE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 1 });
 /// Longest time for which one cursor's plugins are told records while others wait, and after how many records the clock is
-/// looked at.
+/// looked at if they take no long time.
 const SLICE: Duration = Duration::from_millis(10);
 const SLICE_RECORDS: usize = 16;
 /// Where fewer records than that take so long, a plugin is slow: two orders of magnitude slower than garbagemap.
@@ -110,10 +119,19 @@ impl<L: Log> Walker<L> {
             policy,
             cursors: Vec::new(),
             resting,
-            last_failures: Vec::new(),
             events: Vec::new(),
             rmgrs: CountsByRmgr::default(),
             counted: Lsn::INVALID,
+        }
+    }
+
+    /// A plugin that has not started yet ended the process before this one in its callbacks, `times` in a row: it is tried again
+    /// after the pause that this makes, or switched off.
+    pub fn blame(&mut self, plugin: &str, times: u32) {
+        if let Some(index) = self.resting.iter().position(|resting| resting.run.name() == plugin) {
+            let mut run = self.resting.remove(index).run;
+            let failure = run.ended_process(times);
+            self.rest(run, failure);
         }
     }
 
@@ -139,10 +157,11 @@ impl<L: Log> Walker<L> {
     }
 
     fn start(&mut self, mut run: PluginRun) {
-        let first = !run.started();
         if let Err(failure) = run.startup() {
             return self.rest(run, failure);
         }
+        // It may have failed before it ever began.
+        let first = !run.position().is_valid();
         match run.resume() {
             Ok(Resume::Now) if first => run.begin(self.log.end()),
             Ok(Resume::Now) => run.go_on(),
@@ -183,7 +202,7 @@ impl<L: Log> Walker<L> {
     /// The plugin has failed, and is left alone for a while.
     fn rest(&mut self, run: PluginRun, failure: Failure) {
         let failures = run.failures_in_a_row;
-        let (rest, next) = match self.policy.pause(failures) {
+        let (rest, next) = match self.policy.pause_unless_off(failures) {
             Some(pause) => (Rest::Until(Instant::now() + pause), Next::Retry(pause)),
             None => (Rest::Off, Next::Off(failures)),
         };
@@ -192,8 +211,6 @@ impl<L: Log> Walker<L> {
     }
 
     fn note(&mut self, failure: Failure, next: Next) {
-        self.last_failures.retain(|(name, _)| *name != failure.plugin);
-        self.last_failures.push((failure.plugin.clone(), (failure.to_string(), SystemTime::now())));
         self.events.push(Event::Failed { failure, next });
     }
 
@@ -201,7 +218,7 @@ impl<L: Log> Walker<L> {
         let begins = |run: &PluginRun| Event::Begins { plugin: run.name().to_owned(), at: from };
         self.events.extend(runs.iter().map(begins));
         let walk = Walk::at(self.log.open(from), from, runs);
-        self.cursors.push(Cursor { walk, alone: false, slow: false, unreadable: 0, retry_at: None });
+        self.cursors.push(Cursor::new(walk, false));
         self.join();
     }
 
@@ -240,8 +257,9 @@ impl<L: Log> Walker<L> {
                     if ahead.is_some_and(|ahead| position >= ahead) {
                         return true;
                     }
-                    if told % SLICE_RECORDS == 0 && begin.elapsed() >= SLICE {
+                    if told % cursor.clock_interval == 0 && begin.elapsed() >= SLICE {
                         cursor.slow = told < SLOW_SLICE_RECORDS;
+                        cursor.clock_interval = if cursor.slow { 1 } else { SLICE_RECORDS };
                         cursor.walk.runs.iter_mut().for_each(|run| run.at_end = false);
                         return true;
                     }
@@ -270,7 +288,7 @@ impl<L: Log> Walker<L> {
         cursor.unreadable = 0;
         // Not back to where the same would be met again.
         let (redo, position) = (self.log.last_checkpoint(), cursor.walk.position());
-        let next = if redo > position { redo } else { ahead.unwrap_or_else(|| self.log.end()) };
+        let next = if redo > position { redo } else { ahead.unwrap_or_else(|| self.log.behind(position)) };
         cursor.walk.gap(self.log.open(next), next);
         let plugins = cursor.walk.runs.iter().map(|run| run.name().to_owned()).collect();
         self.events.push(Event::Unreadable { cause, plugins, next });
@@ -314,7 +332,7 @@ impl<L: Log> Walker<L> {
         }
         for (position, run) in apart {
             let walk = Walk::at(self.log.open(position), position, vec![run]);
-            self.cursors.push(Cursor { walk, alone: true, slow: false, unreadable: 0, retry_at: None });
+            self.cursors.push(Cursor::new(walk, true));
         }
     }
 
@@ -336,10 +354,13 @@ impl<L: Log> Walker<L> {
             };
             // One that has not begun may be overtaken: where it begins, there need not be a record's end.
             if self.cursors[index].walk.position() >= self.cursors[ahead].walk.position() {
-                let ahead = self.cursors.remove(ahead);
-                let runs = &mut self.cursors[index].walk.runs;
-                runs.extend(ahead.walk.runs);
-                runs.sort_by_key(|run| run.place);
+                // A source that has begun is known to be at a record's end.
+                let (kept, gone) = if self.cursors[ahead].walk.has_begun() { (ahead, index) } else { (index, ahead) };
+                let runs = std::mem::take(&mut self.cursors[gone].walk.runs);
+                let joined = &mut self.cursors[kept].walk.runs;
+                joined.extend(runs);
+                joined.sort_by_key(|run| run.place);
+                self.cursors.remove(gone);
             } else if self.cursors[index].walk.runs.is_empty() {
                 self.cursors.remove(index);
             } else {
@@ -350,11 +371,13 @@ impl<L: Log> Walker<L> {
 
     /// Lets the plugins that were told all that there is do what is not urgent. Returns whether there is more of it.
     pub fn work(&mut self) -> bool {
-        let mut more = false;
+        let (mut more, mut failed) = (false, Vec::new());
         for cursor in &mut self.cursors {
-            more |= cursor.walk.work();
+            more |= cursor.walk.work(&self.policy, &mut failed);
         }
-        self.set_failed_aside();
+        for (failure, pause) in failed {
+            self.note(failure, Next::Retry(pause));
+        }
         more
     }
 
@@ -364,7 +387,8 @@ impl<L: Log> Walker<L> {
         let walking = self.cursors.iter().flat_map(|cursor| &cursor.walk.runs).map(PluginRun::flushed);
         let resting = self.resting.iter().filter_map(|Resting { run, rest }| match rest {
             Rest::Off => None,
-            Rest::NotYet(position) => Some(position.lsn),
+            // If it turns out that the log does not hold it, the plugin begins there.
+            Rest::NotYet(position) => Some(position.lsn.min(self.log.last_checkpoint())),
             // One that never started has not said what it needs: as much as there is.
             Rest::Until(_) => Some(run.flushed()),
         });
@@ -394,7 +418,13 @@ impl<L: Log> Walker<L> {
             Rest::Off => None,
         });
         let reading = self.cursors.iter().filter_map(|cursor| cursor.retry_at);
-        let due = plugins.chain(reading).min()?;
+        let work = self
+            .cursors
+            .iter()
+            .flat_map(|cursor| &cursor.walk.runs)
+            .filter(|run| run.at_end)
+            .filter_map(|run| run.work_at);
+        let due = plugins.chain(reading).chain(work).min()?;
         Some(due.saturating_duration_since(Instant::now()))
     }
 
@@ -464,12 +494,7 @@ impl<L: Log> Walker<L> {
             reports.push((run.place, report(run, state, retry_at)));
         }
         reports.sort_by_key(|(place, _)| *place);
-        let mut reports: Vec<_> = reports.into_iter().map(|(_, report)| report).collect();
-        for report in &mut reports {
-            let last = self.last_failures.iter().find(|(name, _)| *name == report.name);
-            report.last_failure = last.map(|(_, failure)| failure.clone());
-        }
-        reports
+        reports.into_iter().map(|(_, report)| report).collect()
     }
 
     /// From now on these are the plugins, in this order. Those that are new come from `make` and start with the next
@@ -485,6 +510,7 @@ impl<L: Log> Walker<L> {
             walk.runs.sort_by_key(|run| run.place);
         }
         self.set_failed_aside();
+        self.shut_down_waiting(|run| place_of(run).is_none());
         let now = Instant::now();
         self.resting.retain_mut(|Resting { run, rest }| {
             let Some(place) = place_of(run) else { return false };
@@ -499,7 +525,6 @@ impl<L: Log> Walker<L> {
             }
             true
         });
-        self.last_failures.retain(|(name, _)| names.contains(name));
         for (place, name) in names.iter().enumerate() {
             let walking = self.cursors.iter().flat_map(|cursor| &cursor.walk.runs);
             let known = walking.chain(self.resting.iter().map(|resting| &resting.run)).any(|run| run.name() == name);
@@ -510,13 +535,19 @@ impl<L: Log> Walker<L> {
         }
     }
 
-    /// Lets the plugins keep their state and shuts them down. What failed thereby is returned.
-    pub fn shutdown(mut self) -> Vec<Event> {
-        for cursor in &mut self.cursors {
-            cursor.walk.shutdown(|_| true);
+    /// Lets the plugins keep their state and shuts them down: then there are none.
+    pub fn shutdown(&mut self) {
+        self.set_plugins(&[], |_| unreachable!("there are no names"));
+    }
+
+    /// Shuts down those among the chosen that have started, and wait for the log: they have nothing new to keep.
+    fn shut_down_waiting(&mut self, chosen: impl Fn(&PluginRun) -> bool) {
+        let waits = |resting: &mut Resting| matches!(resting.rest, Rest::NotYet(_)) && chosen(&resting.run);
+        let failures: Vec<_> =
+            self.resting.extract_if(.., waits).filter_map(|mut resting| resting.run.shutdown().err()).collect();
+        for failure in failures {
+            self.note(failure, Next::GoesOn);
         }
-        self.set_failed_aside();
-        self.events
     }
 }
 
@@ -533,8 +564,9 @@ fn report(run: &mut PluginRun, state: PluginState, retry_at: Option<SystemTime>)
         state,
         position: run.position(),
         flushed: run.flushed(),
+        failures_in_a_row: run.failures_in_a_row,
         counts: run.take_counts(),
-        last_failure: None,
+        last_failure: run.last_failure().cloned(),
         retry_at,
     }
 }

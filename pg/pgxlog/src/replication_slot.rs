@@ -28,15 +28,15 @@ pub enum Acquired {
 #[derive(Debug)]
 pub struct ReplicationSlot {
     name: CString,
-    /// Up to here it was advanced, as far as this process has.
-    advanced: Lsn,
+    /// From where on it was told to hold WAL, by this process.
+    told: Lsn,
 }
 
 impl ReplicationSlot {
     /// The slot of this name, which is taken by [`ReplicationSlot::hold`].
     #[must_use]
     pub fn new(name: CString) -> Self {
-        Self { name, advanced: Lsn::INVALID }
+        Self { name, told: Lsn::INVALID }
     }
 
     /// Its name.
@@ -64,18 +64,19 @@ impl ReplicationSlot {
         if slots == 0 {
             return Err("\"max_replication_slots\" is zero".to_owned());
         }
-        self.advanced = Lsn::INVALID;
+        self.told = Lsn::INVALID;
         catch_and_recover(|| self.acquire_or_create())?
     }
 
-    /// WAL before `lsn` is not needed any more. What was told last is known to the server at once, and outlives a crash
-    /// from the next checkpoint on. Takes the slot again if it was released by an ERROR.
+    /// WAL is needed from `lsn` on, and not before. What was told last is known to the server at once, and outlives a crash
+    /// from the next checkpoint on. That may be less than before: then WAL between may be gone already. Takes the slot again if
+    /// it was released by an ERROR.
     ///
     /// # Errors
     /// As [`ReplicationSlot::hold`].
-    pub fn advance(&mut self, lsn: Lsn) -> Result<Acquired, String> {
+    pub fn keep_from(&mut self, lsn: Lsn) -> Result<Acquired, String> {
         let held = self.hold()?;
-        if lsn <= self.advanced {
+        if lsn == self.told {
             return Ok(held);
         }
         catch_and_recover(|| {
@@ -84,8 +85,7 @@ impl ReplicationSlot {
                 let slot = &raw mut *pg_sys::MyReplicationSlot;
                 pg_sys::SpinLockAcquire(&raw mut (*slot).mutex);
                 // Zero: it was invalidated, which ends the process that holds it.
-                let valid = (*slot).data.restart_lsn != 0;
-                if valid && (*slot).data.restart_lsn < lsn.get() {
+                if (*slot).data.restart_lsn != 0 {
                     (*slot).data.restart_lsn = lsn.get();
                 }
                 pg_sys::SpinLockRelease(&raw mut (*slot).mutex);
@@ -93,7 +93,7 @@ impl ReplicationSlot {
                 pg_sys::ReplicationSlotsComputeRequiredLSN();
             }
         })?;
-        self.advanced = lsn;
+        self.told = lsn;
         Ok(held)
     }
 
@@ -118,7 +118,7 @@ impl ReplicationSlot {
     /// # Errors
     /// As [`drop_slot`].
     pub fn drop_now(&mut self) -> Result<(), String> {
-        self.advanced = Lsn::INVALID;
+        self.told = Lsn::INVALID;
         catch_and_recover(|| {
             // SAFETY: releases this process's own slot, if it holds one.
             unsafe {

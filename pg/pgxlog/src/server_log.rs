@@ -60,7 +60,8 @@ fn refusal(position: &LogPosition) -> Result<Held, String> {
     }
     // SAFETY: looks at the server's state.
     let may_grow = unsafe { pg_sys::RecoveryInProgress() };
-    let history = segment_file::read_history(current)?;
+    // That it cannot be read says nothing: it is tried again.
+    let Ok(history) = segment_file::read_history(current) else { return Ok(Held::NotYet) };
     if timeline != current {
         match history.switch_point(timeline) {
             // What the server comes to later, from an archive or a primary, may tell of it.

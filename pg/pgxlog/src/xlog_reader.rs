@@ -193,8 +193,14 @@ impl Source for XLogReader {
     fn log_position(&self, lsn: Lsn) -> Option<LogPosition> {
         // SAFETY: as in `read`. It is the timeline by which the page was looked for; the page's header may tell an older one,
         // before the point where a timeline began on it.
-        let timeline = TimelineId::new(unsafe { (*self.page_read).timeline });
-        Some(LogPosition { system_identifier: server_log::system_identifier(), timeline, lsn })
+        let timeline = unsafe { (*self.page_read).timeline };
+        // None was read yet: nobody was told anything that is to be kept.
+        let known = timeline != 0;
+        known.then(|| LogPosition {
+            system_identifier: server_log::system_identifier(),
+            timeline: TimelineId::new(timeline),
+            lsn,
+        })
     }
 }
 

@@ -7,6 +7,8 @@ use pgwal::{Lsn, Record};
 use pgxlog::{Callbacks, Position, catch_and_recover, last_read};
 use walker_core::{LogPosition, Plugin, PluginError, Resume};
 
+use crate::callback::Running;
+
 /// `WALkerPluginInit`.
 type Init = unsafe extern "C-unwind" fn(callbacks: *mut Callbacks);
 
@@ -77,8 +79,9 @@ impl Loaded {
         Ok(Self { callbacks, context })
     }
 
-    /// Runs callbacks in the plugin's own memory context and empties that afterwards.
-    fn in_context<T>(&self, call: impl FnOnce() -> T) -> Result<T, PluginError> {
+    /// Runs callbacks of the plugin `name` in its own memory context and empties that afterwards.
+    fn in_context<T>(&self, name: &String, call: impl FnOnce() -> T) -> Result<T, PluginError> {
+        let _running = Running::enter(name);
         // SAFETY: the context lives as long as the process; what is in it is not used after the reset.
         unsafe {
             let before = pg_sys::MemoryContextSwitchTo(self.context);
@@ -103,6 +106,7 @@ impl Plugin for CPlugin {
     }
 
     fn startup(&mut self) -> Result<(), PluginError> {
+        let _running = Running::enter(&self.name);
         // What is loaded is not loaded again if only its startup_cb failed.
         let loaded = match self.loaded.take() {
             Some(loaded) => loaded,
@@ -126,7 +130,7 @@ impl Plugin for CPlugin {
             return Ok(());
         }
         let reader = last_read();
-        loaded.in_context(|| {
+        loaded.in_context(&self.name, || {
             for callback in callbacks.into_iter().flatten() {
                 // SAFETY: the reader holds this very record, and is not read from while the callback runs. A callback
                 // before this one may have left another context current, as the end of a transaction does.
@@ -141,7 +145,7 @@ impl Plugin for CPlugin {
     fn answer(&mut self, question: &[u8], position: Lsn) -> Result<Vec<u8>, PluginError> {
         let loaded = self.loaded()?;
         let callback = loaded.callbacks.answer_cb.ok_or("this plugin answers no questions")?;
-        loaded.in_context(|| {
+        loaded.in_context(&self.name, || {
             // SAFETY: the question's bytes outlive the call; the answer is copied before its memory is reset.
             unsafe {
                 let answer = pg_sys::makeStringInfo();
@@ -160,7 +164,8 @@ impl Plugin for CPlugin {
         let Some(callback) = loaded.callbacks.resume_cb else { return Ok(Resume::Now) };
         let mut position = Position::default();
         // SAFETY: a callback of the type that the header promises.
-        let wanted = loaded.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&mut position)) })?;
+        let wanted = loaded
+            .in_context(&self.name, || unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&mut position)) })?;
         match wanted {
             Callbacks::RESUME_NOW => Ok(Resume::Now),
             Callbacks::RESUME_CHECKPOINT => Ok(Resume::Checkpoint),
@@ -173,14 +178,14 @@ impl Plugin for CPlugin {
         let loaded = self.loaded()?;
         let Some(callback) = loaded.callbacks.gap_cb else { return Ok(()) };
         // SAFETY: a callback of the type that the header promises.
-        loaded.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(next.get())) })
+        loaded.in_context(&self.name, || unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(next.get())) })
     }
 
     fn work(&mut self) -> Result<bool, PluginError> {
         let loaded = self.loaded()?;
         let Some(callback) = loaded.callbacks.work_cb else { return Ok(false) };
         // SAFETY: a callback of the type that the header promises.
-        loaded.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback()) })
+        loaded.in_context(&self.name, || unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback()) })
     }
 
     fn flush(&mut self, position: &LogPosition) -> Result<(), PluginError> {
@@ -188,13 +193,13 @@ impl Plugin for CPlugin {
         let Some(callback) = loaded.callbacks.flush_cb else { return Ok(()) };
         let position = Position::from(*position);
         // SAFETY: a callback of the type that the header promises; the position outlives the call.
-        loaded.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&position)) })
+        loaded.in_context(&self.name, || unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback(&position)) })
     }
 
     fn shutdown(&mut self) -> Result<(), PluginError> {
         let loaded = self.loaded()?;
         let Some(callback) = loaded.callbacks.shutdown_cb else { return Ok(()) };
         // SAFETY: a callback of the type that the header promises.
-        loaded.in_context(|| unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback()) })
+        loaded.in_context(&self.name, || unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| callback()) })
     }
 }

@@ -4,12 +4,15 @@
 //!
 //! - `worker.rs`: the worker's life: load, walk, answer, wait, stop.
 //! - `c_plugin.rs`: a plugin behind the C face of `include/walker.h`, which all plugins have, those in Rust too.
+//! - `callback.rs`: how the worker ends while a callback runs, and who is to blame.
+//! - `log.rs`: the server's log; `observation.rs`: what the worker shows of itself.
 //! - `mailbox.rs`: how a backend asks a plugin.
 //! - `statistics.rs`: what the worker counts; `statistics_sql.rs`: how SQL sees it.
-//! - `shared_memory.rs`: where both are.
+//! - `shared_memory.rs`: where that is, and the questions.
 //! - `retention.rs`: the worker's replication slot.
 
 mod c_plugin;
+mod callback;
 mod log;
 mod mailbox;
 mod observation;

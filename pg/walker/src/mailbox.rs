@@ -151,6 +151,11 @@ pub(crate) fn answer(answers: &mut impl Answers) {
     }
 }
 
+/// Whether somebody waits for an answer.
+pub(crate) fn is_asked() -> bool {
+    MAILBOX.read(|mailbox| mailbox.slots.iter().any(|slot| slot.state == State::Asked)) == Some(true)
+}
+
 /// Whether so much time has passed since.
 fn has_passed(since: pg_sys::TimestampTz, time: Duration) -> bool {
     let milliseconds = c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);

@@ -1,13 +1,15 @@
 //! What the worker shows of itself: the statistics behind the views, and its state in `pg_stat_activity`.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::time::{Duration, Instant, SystemTime};
 
 use pgrx::pg_sys;
 use pgwal::Lsn;
 use pgxlog::server_log;
-use walker_core::{LagClock, PluginReport, PluginState, Walker};
+use walker_core::{LagClock, PluginReport, PluginState, PluginStatus, Walker};
 
+use crate::callback;
 use crate::log::ServerLog;
 use crate::statistics;
 
@@ -15,12 +17,22 @@ use crate::statistics;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// Tells others how far the worker is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Observation {
-    lag: LagClock,
+    /// Of each plugin: one that does not come on would make the others' coarse.
+    clocks: BTreeMap<String, LagClock>,
     told_at: Option<Instant>,
     /// What `pg_stat_activity` shows, and whether as active.
     shown: (bool, String),
+    /// A plugin is blamed for the end of a process before.
+    blames: bool,
+}
+
+impl Default for Observation {
+    fn default() -> Self {
+        let blames = callback::blamed().is_some();
+        Self { clocks: BTreeMap::new(), told_at: None, shown: Default::default(), blames }
+    }
 }
 
 impl Observation {
@@ -31,17 +43,20 @@ impl Observation {
             return;
         }
         self.told_at = Some(Instant::now());
-        self.lag.observe(server_log::durable().0, SystemTime::now());
         let statuses = walker.take_statuses();
+        self.clocks.retain(|name, _| statuses.iter().any(|status| status.name == *name));
+        let (end, now) = (server_log::durable().0, SystemTime::now());
+        let behind_since: Vec<_> = statuses.iter().map(|status| self.behind_since(status, end, now)).collect();
         let reports: Vec<_> = statuses
             .iter()
-            .map(|status| PluginReport {
+            .zip(behind_since)
+            .map(|(status, behind_since)| PluginReport {
                 name: &status.name,
                 state: status.state,
                 applied: status.position,
                 flushed: status.flushed,
-                behind_since: self.lag.behind_since(status.position),
-                wal_kept: status.state != PluginState::Off && kept_from.is_some_and(|from| from <= status.flushed),
+                behind_since,
+                wal_kept: is_kept(status, kept_from),
                 records: status.counts.records,
                 bytes: status.counts.bytes,
                 busy: status.counts.time,
@@ -52,9 +67,19 @@ impl Observation {
             .collect();
         let rmgrs: Vec<_> = walker.take_rmgr_counts().iter().collect();
         statistics::report(walker.position(), &reports, &rmgrs);
-        let told = statuses.iter().map(|status| status.position);
-        self.lag.forget(told.min().unwrap_or_else(|| walker.position()));
+        if self.blames && statuses.iter().all(|status| status.failures_in_a_row == 0) {
+            callback::forgive();
+            self.blames = false;
+        }
         self.show(more, walker);
+    }
+
+    /// Since when a plugin is behind; `None` if it was told nothing yet.
+    fn behind_since(&mut self, status: &PluginStatus, end: Lsn, now: SystemTime) -> Option<SystemTime> {
+        let clock = self.clocks.entry(status.name.clone()).or_default();
+        clock.observe(end, now);
+        clock.forget(status.position);
+        status.position.is_valid().then(|| clock.behind_since(status.position)).flatten()
     }
 
     /// The text stays the same as long as the plugins do: how far they are is in the view.
@@ -74,4 +99,10 @@ impl Observation {
         }
         self.shown = shown;
     }
+}
+
+/// Whether WAL that the plugin needs is held back. One that has not started yet needs all that is.
+fn is_kept(status: &PluginStatus, kept_from: Option<Lsn>) -> bool {
+    let needed = |from: Lsn| !status.flushed.is_valid() || from <= status.flushed;
+    status.state != PluginState::Off && kept_from.is_some_and(needed)
 }

@@ -42,14 +42,16 @@ impl Retention {
     /// All plugins have kept what they have of the WAL before `flushed`: it is not needed any more. If more than
     /// `walker.max_retained_wal` is behind, some of that is let go too.
     pub(crate) fn release(&mut self, flushed: Lsn) {
-        // A plugin that has not started yet has not said what it needs: all that there is.
-        let flushed = if flushed.is_valid() { flushed } else { self.kept_from().unwrap_or(flushed) };
+        let Some(kept_from) = self.kept_from() else { return };
         let (end, _) = server_log::durable();
+        // A plugin that has not started yet has not said what it needs: all that there is. One that waits for a longer log
+        // needs nothing beyond its end now.
+        let flushed = if flushed.is_valid() { flushed.min(end) } else { kept_from };
         let keep = match settings::max_retained_wal() {
             Some(limit) => keep_from(flushed, end, limit, server_log::last_redo()),
             None => flushed,
         };
-        if !self.with_slot(|slot| slot.advance(keep)) {
+        if !self.with_slot(|slot| slot.keep_from(keep)) {
             return;
         }
         if keep > flushed {
@@ -60,14 +62,15 @@ impl Retention {
                 );
             }
             self.let_go = true;
-        } else if self.let_go && self.kept_from().is_some_and(|kept_from| kept_from <= flushed) {
+        } else if self.let_go {
             self.let_go = false;
             pgrx::log!("walker: all WAL that plugins need is held back again");
         }
     }
 
-    /// From where on WAL is held back; `None` if it is not.
-    pub(crate) fn kept_from(&self) -> Option<Lsn> {
+    /// From where on WAL is held back; `None` if it is not. Takes the slot again if it was released by an ERROR.
+    pub(crate) fn kept_from(&mut self) -> Option<Lsn> {
+        self.hold();
         self.slot.as_ref()?.kept_from()
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pgrx::pg_guard;
 use pgrx::pg_sys;
 
+use crate::callback::BLAME;
 use crate::mailbox::MAILBOX;
 use crate::statistics::STATISTICS;
 
@@ -35,6 +36,7 @@ unsafe extern "C-unwind" fn request_hook() {
     }
     MAILBOX.request();
     STATISTICS.request();
+    BLAME.request();
 }
 
 #[pg_guard]
@@ -47,6 +49,7 @@ unsafe extern "C-unwind" fn startup_hook() {
     }
     MAILBOX.attach();
     STATISTICS.attach();
+    BLAME.attach();
 }
 
 /// A value of fixed size in shared memory, without pointers into a process's own. In a server that has not preloaded this

@@ -16,17 +16,17 @@ use pg_sys::pqsignal;
 use pg_sys::pqsignal_be as pqsignal;
 
 use crate::c_plugin::CPlugin;
+use crate::callback;
 use crate::log::ServerLog;
 use crate::mailbox::{self, Answers};
 use crate::observation::Observation;
 use crate::retention::Retention;
 use crate::settings;
 
-// pgrx's own are Rust functions around these, which cannot be given to C as handlers.
+// pgrx's own is a Rust function around this, which cannot be given to C as a handler.
 #[allow(clashing_extern_declarations)]
 unsafe extern "C-unwind" {
     fn SignalHandlerForConfigReload(signal: c_int);
-    fn SignalHandlerForShutdownRequest(signal: c_int);
 }
 
 /// Seconds after which PostgreSQL starts the worker anew when it has failed.
@@ -69,14 +69,16 @@ pub extern "C-unwind" fn walker_main(_argument: pg_sys::Datum) {
     // database, since plugins see all of them.
     unsafe {
         pqsignal(pg_sys::SIGHUP as c_int, Some(SignalHandlerForConfigReload));
-        pqsignal(pg_sys::SIGTERM as c_int, Some(SignalHandlerForShutdownRequest));
+        pqsignal(pg_sys::SIGTERM as c_int, Some(callback::end));
         pqsignal(pg_sys::SIGINT as c_int, Some(ignore));
         pg_sys::BackgroundWorkerUnblockSignals();
         pg_sys::BackgroundWorkerInitializeConnection(std::ptr::null(), std::ptr::null(), 0);
     }
     mailbox::open();
+    callback::watch();
 
     let mut worker = Worker::new();
+    worker.start();
     worker.run();
     worker.stop();
     // A worker that exits with 0 is not started again; when the server stops, none is.
@@ -86,45 +88,57 @@ pub extern "C-unwind" fn walker_main(_argument: pg_sys::Datum) {
 
 struct Worker {
     walker: Walker<ServerLog>,
-    /// The value of `walker.plugins` that the walker's plugins are from.
+    /// The value of `walker.plugins` that was read last.
     plugins: String,
+    /// It never was a list of names since the worker started, so nobody knows which WAL is needed.
+    plugins_unknown: bool,
     retention: Retention,
     observation: Observation,
     idle: Idle,
 }
 
 impl Worker {
-    /// Loads the plugins, and begins where they want to.
     fn new() -> Self {
-        let mut retention = Retention::new();
-        retention.hold();
         let plugins = settings::plugins();
-        let loaded = plugin_names(&plugins).iter().map(|name| plugin(name)).collect();
-        let mut walker = Walker::new(ServerLog, loaded, settings::retry_policy());
-        walker.attend();
-        let (start, names) = (walker.earliest(), walker.walking());
+        let names = plugin_names(&plugins);
+        let plugins_unknown = names.is_none();
+        let not_started = names.unwrap_or_default().iter().map(|name| plugin(name)).collect();
+        let mut walker = Walker::new(ServerLog, not_started, settings::retry_policy());
+        if let Some((name, times)) = callback::blamed() {
+            walker.blame(&name, times);
+        }
+        let (retention, observation, idle) = (Retention::new(), Observation::default(), Idle::new());
+        Self { walker, plugins, plugins_unknown, retention, observation, idle }
+    }
+
+    /// Loads the plugins, and begins where they want to.
+    fn start(&mut self) {
+        // That may take a while, or fail: who looks sees them start.
+        self.observe(false);
+        self.walker.attend();
+        let (start, names) = (self.walker.earliest(), self.walker.walking());
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         // That says where they begin.
-        let events = walker.take_events().into_iter().filter(|event| !matches!(event, Event::Begins { .. }));
+        let events = self.walker.take_events().into_iter().filter(|event| !matches!(event, Event::Begins { .. }));
         events.for_each(tell);
         pgrx::log!("walker: walking over WAL from {start}, plugins: {names}");
-        Self { walker, plugins, retention, observation: Observation::default(), idle: Idle::new() }
     }
 
     /// Walks until the server or somebody else tells the worker to stop.
     fn run(&mut self) {
-        // SAFETY: a flag that the signal handler sets.
-        while unsafe { pg_sys::ShutdownRequestPending } == 0 {
+        while !is_told_to_stop() {
             pgrx::check_for_interrupts!();
             self.reload_if_told();
             self.walker.attend();
             let progress = self.walker.advance();
             self.tell_events();
-            self.retention.release(self.walker.flushed());
+            if !self.plugins_unknown {
+                self.retention.release(self.walker.flushed());
+            }
             mailbox::answer(self);
             let more_work = self.walker.work();
             self.tell_events();
-            self.observation.tell(&mut self.walker, self.retention.kept_from(), progress.more);
+            self.observe(progress.more);
             if progress.records > 0 {
                 self.idle.found_something();
             }
@@ -134,8 +148,19 @@ impl Worker {
         }
     }
 
+    /// Tells others how far it is. `more`: there is more to read.
+    fn observe(&mut self, more: bool) {
+        self.observation.tell(&mut self.walker, self.retention.kept_from(), more);
+    }
+
     /// Until there is something to do, at most so long.
     fn sleep(&mut self, longest: Duration) {
+        // A callback that waited for something may have taken the latch's news.
+        // SAFETY: a flag that the signal handler sets.
+        if is_told_to_stop() || unsafe { pg_sys::ConfigReloadPending != 0 } {
+            return;
+        }
+        let longest = if mailbox::is_asked() { SHORTEST_SLEEP.min(longest) } else { longest };
         let longest = longest.min(self.walker.next_due().unwrap_or(longest));
         if self.walker.is_unreadable() {
             // Who writes WAL need not wake it: it would not come further.
@@ -156,9 +181,13 @@ impl Worker {
         }
         self.retention.reload();
         self.walker.set_policy(settings::retry_policy());
+        callback::forgive();
         let plugins = settings::plugins();
-        // With the same list too: plugins that were switched off are tried again.
-        self.walker.set_plugins(&plugin_names(&plugins), plugin);
+        // As PostgreSQL does with its own settings: what is not valid changes nothing.
+        let Some(names) = plugin_names(&plugins) else { return };
+        self.plugins_unknown = false;
+        // With the same list too: plugins that have failed are tried again.
+        self.walker.set_plugins(&names, plugin);
         if plugins != self.plugins {
             pgrx::log!("walker: parameter \"walker.plugins\" changed to \"{plugins}\"");
             self.plugins = plugins;
@@ -169,11 +198,17 @@ impl Worker {
         self.walker.take_events().into_iter().for_each(tell);
     }
 
-    fn stop(self) {
+    fn stop(&mut self) {
         let stopped = self.walker.position();
-        self.walker.shutdown().into_iter().for_each(tell);
+        self.walker.shutdown();
+        self.tell_events();
         pgrx::log!("walker: stopped at {stopped}");
     }
+}
+
+fn is_told_to_stop() -> bool {
+    // SAFETY: a flag that the signal handler sets.
+    unsafe { pg_sys::ShutdownRequestPending != 0 }
 }
 
 impl Answers for Worker {
@@ -201,12 +236,13 @@ fn plugin(name: &str) -> Box<dyn Plugin> {
     Box::new(CPlugin::new(name))
 }
 
-/// What `walker.plugins` names. What is not a list of names is none, with a WARNING.
-fn plugin_names(list: &str) -> Vec<String> {
-    let names = parse_plugin_names(list).unwrap_or_else(|error| {
-        pgrx::warning!("walker: no plugin is used: invalid list in parameter \"walker.plugins\": {error}");
-        Vec::new()
-    });
+/// What `walker.plugins` names; if that is not a list of names, `None` and a WARNING.
+fn plugin_names(list: &str) -> Option<Vec<String>> {
+    let names = parse_plugin_names(list)
+        .inspect_err(|error| {
+            pgrx::warning!("walker: invalid list in parameter \"walker.plugins\", which changes nothing: {error}")
+        })
+        .ok()?;
     let mut unique = Vec::new();
     for name in names {
         if unique.contains(&name) {
@@ -215,5 +251,5 @@ fn plugin_names(list: &str) -> Vec<String> {
             unique.push(name);
         }
     }
-    unique
+    Some(unique)
 }

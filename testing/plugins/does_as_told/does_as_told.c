@@ -3,6 +3,8 @@
  *
  *     fail N      raises an ERROR the first N times that it is told this message, after it counted it
  *     slow N      takes N microseconds for each record from now on
+ *     wait N      waits N seconds at this record, unless it is interrupted
+ *     end 0       ends the process at this record
  *     leak N      allocates N bytes in the current memory context for each record from now on, and never frees them
  *
  * Asked, it says how many records it was told, and how often those that failed were told.
@@ -10,6 +12,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "replication/message.h"
 #include "walker.h"
 
@@ -37,6 +40,17 @@ obey(XLogReaderState *record)
 	number = strtol(strchr(text, ' '), NULL, 10);
 	if (strncmp(text, "slow", 4) == 0)
 		slow = number;
+	else if (strncmp(text, "end", 3) == 0)
+		elog(FATAL, "does_as_told ends the process");
+	else if (strncmp(text, "wait", 4) == 0)
+	{
+		elog(LOG, "does_as_told waits");
+		for (long waited = 0; waited < number * 10; waited++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			pg_usleep(100000);
+		}
+	}
 	else if (strncmp(text, "leak", 4) == 0)
 		leak = number;
 	else if (strncmp(text, "fail", 4) == 0)

@@ -165,7 +165,7 @@ fn on_a_standby_a_plugin_waits_until_the_log_is_as_long_as_it_was() {
     let mut walker = walker(&log, [plugin.keeping(Resume::At(at(Lsn::new(24))))]);
     walker.attend();
     assert_eq!(walker.advance(), Progress::default());
-    assert_eq!((states(&mut walker)[0], walker.flushed()), (PluginState::Starting, Lsn::new(24)));
+    assert_eq!((states(&mut walker)[0], walker.flushed()), (PluginState::Starting, Lsn::new(8)));
     log.append([RmgrId::HEAP, RmgrId::BTREE]);
     settle(&mut walker);
     assert_eq!(records(&notes), ["a other 0/18"]);
@@ -295,7 +295,8 @@ fn plugins_come_and_go_while_it_walks() {
     settle(&mut walker);
     assert_eq!((walker.position(), walker.flushed()), (Lsn::new(40), Lsn::new(40)));
     assert_eq!(events(&mut walker), [""; 0]);
-    assert!(walker.shutdown().iter().all(|event| matches!(event, Event::Begins { .. })));
+    walker.shutdown();
+    assert_eq!(events(&mut walker), [""; 0]);
     assert_eq!(records(&notes), ["c flush 0/20", "c shutdown", "b flush 0/20", "b shutdown"]);
 }
 
@@ -312,6 +313,45 @@ fn one_that_cannot_start_is_tried_again_and_the_others_walk() {
     assert_eq!(*notes.borrow(), ["fails startup 0/0", "fails startup 0/0"]);
     assert_eq!(states(&mut walker), [PluginState::Running]);
     assert_eq!(events(&mut walker), ["plugin \"fails\" could not start: no; it is tried again in 0ns"]);
+}
+
+#[test]
+fn one_that_ended_the_process_before_is_tried_again_after_a_pause_or_not_at_all() {
+    for (times, state) in [(1, PluginState::Running), (3, PluginState::Off)] {
+        let log = TestLog::of([]);
+        let (ends, _) = Noting::new("ends");
+        let mut walker = walker(&log, [ends]);
+        walker.blame("ends", times);
+        walker.blame("nobody", times);
+        settle(&mut walker);
+        let event = events(&mut walker).remove(0);
+        assert!(event.starts_with("plugin \"ends\" ended the process that called it: see the messages before; it is "));
+        let status = walker.take_statuses().remove(0);
+        assert_eq!((status.state, status.failures_in_a_row, status.counts.failures), (state, times, 1));
+        // What comes behind is not its fault any more.
+        log.append([RmgrId::HEAP, RmgrId::XLOG]);
+        settle(&mut walker);
+        let failures = if state == PluginState::Off { times } else { 0 };
+        assert_eq!(walker.take_statuses()[0].failures_in_a_row, failures);
+    }
+}
+
+#[test]
+fn work_that_fails_is_tried_again_after_a_pause() {
+    let log = TestLog::of([]);
+    let (plugin, _) = Noting::new("works_badly");
+    let plugins: Vec<Box<dyn Plugin>> = vec![Box::new(plugin)];
+    let policy = RetryPolicy { first_pause: Duration::from_secs(100), max_failures: 1 };
+    let mut walker = Walker::new(log.clone(), plugins, policy);
+    walker.attend();
+    walker.advance();
+    for _ in 0..3 {
+        assert!(!walker.work());
+    }
+    assert_eq!(events(&mut walker), ["plugin \"works_badly\" failed: no; it is tried again in 100s"]);
+    assert!(walker.next_due().unwrap() > Duration::from_secs(90));
+    // That is no reason not to tell it records.
+    assert_eq!(states(&mut walker), [PluginState::Running]);
 }
 
 /// What a plugin has seen, in memory and on disk.
