@@ -33,7 +33,7 @@ pub(crate) struct PluginRun {
     /// Failures that stopped it, and how far it was at the last; no state was kept behind that yet.
     pub(crate) failures_in_a_row: u32,
     failed_at: Lsn,
-    /// What its last failure says, and when it was.
+    /// What its last failure, or the last gap, says, and when it was.
     last_failure: Option<(String, SystemTime)>,
     /// Failures in a row to do what is not urgent, and when that is tried again.
     failures_of_work: u32,
@@ -242,8 +242,13 @@ impl PluginRun {
             self.failed_at = self.position;
         }
         let failure = Failure { plugin: self.plugin.name().to_owned(), kind, last_good: self.position, cause };
-        self.last_failure = Some((failure.to_string(), SystemTime::now()));
+        self.set_last_failure(failure.to_string());
         failure
+    }
+
+    /// What it was told of a gap is shown as a failure is.
+    pub(crate) fn set_last_failure(&mut self, text: String) {
+        self.last_failure = Some((text, SystemTime::now()));
     }
 }
 

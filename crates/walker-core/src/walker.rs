@@ -290,8 +290,11 @@ impl<L: Log> Walker<L> {
         let (redo, position) = (self.log.last_checkpoint(), cursor.walk.position());
         let next = if redo > position { redo } else { ahead.unwrap_or_else(|| self.log.behind(position)) };
         cursor.walk.gap(self.log.open(next), next);
-        let plugins = cursor.walk.runs.iter().map(|run| run.name().to_owned()).collect();
-        self.events.push(Event::Unreadable { cause, plugins, next });
+        let runs = &mut cursor.walk.runs;
+        let plugins = runs.iter().map(|run| run.name().to_owned()).collect();
+        let event = Event::Unreadable { cause, plugins, next };
+        runs.iter_mut().for_each(|run| run.set_last_failure(event.to_string()));
+        self.events.push(event);
         true
     }
 

@@ -189,6 +189,8 @@ fn what_cannot_be_read_is_tried_again_and_then_told_as_a_gap_to_those_whom_it_co
         assert_eq!(records(&others), [""; 0]);
         let expected = "could not read WAL: no (WAL position 0/10); goes on at 0/28, where plugins begin anew: behind";
         assert_eq!(events(&mut walker), [expected]);
+        let last_failures: Vec<_> = walker.take_statuses().into_iter().map(|status| status.last_failure).collect();
+        assert!(last_failures[0].as_ref().is_some_and(|(text, _)| text == expected) && last_failures[1].is_none());
         log.append([RmgrId::HEAP]);
         settle(&mut walker);
         assert_eq!(
