@@ -4,7 +4,7 @@
 //! of before, was tried again or is slow, has a source of its own until it arrives where the others are. Nobody waits for it.
 
 use std::fmt;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use pgwal::Lsn;
 
@@ -14,11 +14,14 @@ use crate::failure::Failure;
 use crate::log::{Held, Log};
 use crate::log_position::LogPosition;
 use crate::plugin::{Plugin, PluginError, Resume};
-use crate::plugin_run::{Counts, PluginRun};
-use crate::plugin_state::PluginState;
+use crate::plugin_run::PluginRun;
 use crate::retry_policy::RetryPolicy;
 use crate::source::SourceError;
 use crate::walk::Walk;
+
+mod status;
+
+pub use status::PluginStatus;
 
 /// What one call of [`Walker::advance`] has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,27 +30,6 @@ pub struct Progress {
     pub records: u64,
     /// Whether there are more.
     pub more: bool,
-}
-
-/// How a plugin stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginStatus {
-    /// Its name.
-    pub name: String,
-    /// What it does.
-    pub state: PluginState,
-    /// End of the last record that it was told.
-    pub position: Lsn,
-    /// Up to where it has kept its state: the log before is not needed for it.
-    pub flushed: Lsn,
-    /// Failures that stopped it, without a state kept behind.
-    pub failures_in_a_row: u32,
-    /// What was done for it since the last report.
-    pub counts: Counts,
-    /// Its last failure and when it was.
-    pub last_failure: Option<(String, SystemTime)>,
-    /// When it is tried again.
-    pub retry_at: Option<SystemTime>,
 }
 
 /// Plugins over a log that goes on: each at its own place, each tried again when it failed.
@@ -477,29 +459,6 @@ impl<L: Log> Walker<L> {
         std::mem::take(&mut self.rmgrs)
     }
 
-    /// How each plugin stands, in order, with what was done for it since the last call.
-    pub fn take_statuses(&mut self) -> Vec<PluginStatus> {
-        let now = (Instant::now(), SystemTime::now());
-        let mut reports = Vec::new();
-        for cursor in &mut self.cursors {
-            for run in &mut cursor.walk.runs {
-                let state = if run.at_end { PluginState::Running } else { PluginState::CatchingUp };
-                reports.push((run.place, report(run, state, None)));
-            }
-        }
-        for Resting { run, rest } in &mut self.resting {
-            let (state, retry) = match rest {
-                Rest::Off => (PluginState::Off, None),
-                Rest::Until(at) if run.failures_in_a_row > 0 => (PluginState::Waiting, Some(*at)),
-                Rest::Until(_) | Rest::NotYet(_) => (PluginState::Starting, None),
-            };
-            let retry_at = retry.map(|at| now.1 + at.saturating_duration_since(now.0));
-            reports.push((run.place, report(run, state, retry_at)));
-        }
-        reports.sort_by_key(|(place, _)| *place);
-        reports.into_iter().map(|(_, report)| report).collect()
-    }
-
     /// From now on these are the plugins, in this order. Those that are new come from `make` and start with the next
     /// [`Walker::attend`]; those that are not named any more keep their state and are shut down; those that have failed are
     /// tried again at once.
@@ -558,19 +517,6 @@ impl<L: Log> fmt::Debug for Walker<L> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (position, plugins) = (self.position(), self.walking());
         formatter.debug_struct("Walker").field("position", &position).field("walking", &plugins).finish_non_exhaustive()
-    }
-}
-
-fn report(run: &mut PluginRun, state: PluginState, retry_at: Option<SystemTime>) -> PluginStatus {
-    PluginStatus {
-        name: run.name().to_owned(),
-        state,
-        position: run.position(),
-        flushed: run.flushed(),
-        failures_in_a_row: run.failures_in_a_row,
-        counts: run.take_counts(),
-        last_failure: run.last_failure().cloned(),
-        retry_at,
     }
 }
 

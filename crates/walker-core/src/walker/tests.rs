@@ -4,6 +4,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::plugin_state::PluginState;
 use crate::test_log::{Notes, Noting, TestLog, at};
 use pgwal::{Record, RmgrId};
 
