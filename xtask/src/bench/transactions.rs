@@ -1,11 +1,17 @@
 //! The server's CPU time for each transaction of pgbench: without WALker, with its worker, with garbagemap, and with
-//! logical decoding, which reads the same log in the same server, for comparison.
+//! logical decoding, which reads the same log in the same server, for comparison; and how far behind who reads it is.
 //!
 //! The difference of two servers is hardly more than what the same server differs by from run to run. So the time of
 //! the process that reads the log is told too, which is nearly all that WALker adds.
+//!
+//! After a checkpoint nearly every transaction brings the image of a page, which costs the server and the reader more than
+//! those that follow. So both are measured.
+
+mod lag;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -15,9 +21,10 @@ use super::log::count_records;
 use super::measure::Spread;
 use super::server::{DATABASE, SETTINGS, TIMEOUT, wait_until_read};
 use super::server_cpu;
+use lag::Lag;
 
-/// Clients of pgbench, all at once.
-const CLIENTS: u32 = 4;
+/// Clients of pgbench, all at once, for each CPU: enough that none is idle.
+const CLIENTS_PER_CPU: u32 = 2;
 /// Replication slot of the logical decoding.
 const SLOT: &str = "bench";
 
@@ -66,25 +73,72 @@ impl Setup {
             Self::Without => "pg_current_wal_flush_lsn()",
             // Without plugins it keeps nothing of what it has read.
             Self::Worker => "(SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = 'walker')",
-            Self::GarbageMap => "garbagemap_lsn()",
+            Self::GarbageMap => "(SELECT applied_lsn FROM pg_stat_walker)",
             Self::LogicalDecoding => "(SELECT max(sent_lsn) FROM pg_stat_replication)",
         }
     }
 }
 
+/// Which transactions are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The first ones after a checkpoint.
+    AfterCheckpoint,
+    /// After twice as many, without another checkpoint.
+    Later,
+}
+
+impl Phase {
+    const ALL: [Self; 2] = [Self::AfterCheckpoint, Self::Later];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::AfterCheckpoint => "after a checkpoint, where most changes bring the image of a page",
+            Self::Later => "after twice as many transactions without a checkpoint",
+        }
+    }
+}
+
 /// What a run cost.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Cost {
     /// Of all processes of the server.
     server: Duration,
     /// Of the process that reads the log.
     reader: Duration,
     records: u64,
+    /// Of who reads the log.
+    lag: Lag,
+}
+
+/// What pgbench runs.
+#[derive(Debug, Clone, Copy)]
+struct Transactions {
+    clients: u32,
+    per_client: u32,
+}
+
+impl Transactions {
+    /// So many or a few less, by as many clients as it takes to use all CPUs.
+    fn about(count: u32) -> Result<Self> {
+        let cpus = u32::try_from(available_parallelism()?.get())?;
+        let clients = CLIENTS_PER_CPU * cpus;
+        Ok(Self { clients, per_client: (count / clients).max(1) })
+    }
+
+    const fn count(self) -> u32 {
+        self.clients * self.per_client
+    }
+
+    fn run(self, cluster: &Cluster) -> Result<()> {
+        let Self { clients, per_client } = self;
+        let [clients, per_client] = [format!("--client={clients}"), format!("--transactions={per_client}")];
+        cluster.pgbench([&clients, &per_client, "--no-vacuum"]).map(drop)
+    }
 }
 
 pub(super) fn run(installation: &Installation, walker: &Path, transactions: u32, runs: usize) -> Result<()> {
-    let per_client = (transactions / CLIENTS).max(1);
-    let transactions = per_client * CLIENTS;
+    let transactions = Transactions::about(transactions)?;
     let mut servers = Vec::new();
     for setup in Setup::ALL {
         if setup == Setup::LogicalDecoding && !has_test_decoding(installation)? {
@@ -94,19 +148,19 @@ pub(super) fn run(installation: &Installation, walker: &Path, transactions: u32,
         let mut cluster =
             Cluster::builder(installation).settings(SETTINGS).settings(setup.settings().to_vec()).start()?;
         if setup == Setup::GarbageMap {
-            cluster.psql(DATABASE, "CREATE EXTENSION garbagemap")?;
+            cluster.psql(DATABASE, "CREATE EXTENSION walker")?;
         }
         cluster.stop(Mode::Fast)?;
-        servers.push(Server { setup, cluster, costs: Vec::new() });
+        servers.push(Server { setup, cluster, costs: Default::default() });
     }
     for run in 0..=runs {
-        eprintln!("==> {transactions} transactions in each of {} servers, run {run} of {runs}", servers.len());
+        eprintln!("==> transactions in each of {} servers, run {run} of {runs}", servers.len());
         // Each of them is once the first, so that none has the machine as the same one left it.
         servers.rotate_left(1);
         for server in &mut servers {
-            let cost = server.measure(walker, per_client).with_context(|| server.setup.name())?;
+            let measured = server.measure(walker, transactions).with_context(|| server.setup.name())?;
             if run > 0 {
-                server.costs.push(cost);
+                server.costs.iter_mut().zip(measured).for_each(|(costs, cost)| costs.push(cost));
             }
         }
     }
@@ -117,40 +171,54 @@ pub(super) fn run(installation: &Installation, walker: &Path, transactions: u32,
 struct Server {
     setup: Setup,
     cluster: Cluster,
-    costs: Vec<Cost>,
+    /// Of each phase, in the order of [`Phase::ALL`].
+    costs: [Vec<Cost>; Phase::ALL.len()],
 }
 
 impl Server {
-    /// One run, on new tables.
-    fn measure(&mut self, walker: &Path, per_client: u32) -> Result<Cost> {
+    /// One run, on new tables. Returns the cost of each phase.
+    fn measure(&mut self, walker: &Path, transactions: Transactions) -> Result<[Cost; Phase::ALL.len()]> {
         let Self { setup, cluster, .. } = self;
         cluster.start()?;
         cluster.pgbench(["--initialize", "--scale=10", "--quiet"])?;
         cluster.psql(DATABASE, "CHECKPOINT")?;
         let receiver = (*setup == Setup::LogicalDecoding).then(|| Receiver::start(cluster)).transpose()?;
-        let start = wait_until_read(cluster, setup.position())?;
+        wait_until_read(cluster, setup.position())?;
         let reader = setup.reader().map(|kind| cluster.background_workers(kind)).transpose()?;
         let reader = reader.map(|ids| ids.first().copied().context("the process that reads the log is not there"));
         let reader = reader.transpose()?;
-        let cpu = || -> Result<(Duration, Duration)> {
-            let of_reader = reader.map(server_cpu::of_process).transpose()?.unwrap_or_default();
-            Ok((server_cpu::of_server(cluster.postmaster_id()?)?, of_reader))
-        };
 
-        let before = cpu()?;
-        let transactions = format!("--transactions={per_client}");
-        cluster.pgbench([&format!("--client={CLIENTS}"), &transactions, "--no-vacuum"])?;
-        let end = wait_until_read(cluster, setup.position())?;
-        let after = cpu()?;
-
-        let records = count_records(walker, cluster, start, end)?;
+        let after_checkpoint = measure_load(cluster, *setup, reader, walker, transactions)?;
+        transactions.run(cluster)?;
+        let later = measure_load(cluster, *setup, reader, walker, transactions)?;
         if let Some(receiver) = receiver {
             receiver.stop(cluster)?;
         }
         cluster.stop(Mode::Fast)?;
-        let difference = |after: Duration, before| after.saturating_sub(before);
-        Ok(Cost { server: difference(after.0, before.0), reader: difference(after.1, before.1), records })
+        Ok([after_checkpoint, later])
     }
+}
+
+/// What these transactions cost on a server that runs, whose process `reader` reads the log.
+fn measure_load(
+    cluster: &Cluster,
+    setup: Setup,
+    reader: Option<u32>,
+    walker: &Path,
+    transactions: Transactions,
+) -> Result<Cost> {
+    let cpu = || -> Result<(Duration, Duration)> {
+        let of_reader = reader.map(server_cpu::of_process).transpose()?.unwrap_or_default();
+        Ok((server_cpu::of_server(cluster.postmaster_id()?)?, of_reader))
+    };
+    let start = wait_until_read(cluster, setup.position())?;
+    let before = cpu()?;
+    let lag = lag::under(|| transactions.run(cluster), cluster, setup.position())?;
+    let end = wait_until_read(cluster, setup.position())?;
+    let after = cpu()?;
+    let records = count_records(walker, cluster, start, end)?;
+    let difference = |after: Duration, before| after.saturating_sub(before);
+    Ok(Cost { server: difference(after.0, before.0), reader: difference(after.1, before.1), records, lag })
 }
 
 /// pg_recvlogical, which reads all changes and writes them nowhere.
@@ -192,17 +260,24 @@ fn has_test_decoding(installation: &Installation) -> Result<bool> {
     Ok(library.is_file() && installation.program("pg_recvlogical")?.is_file())
 }
 
-fn print(servers: &[Server], transactions: u32) -> Result<()> {
+fn print(servers: &[Server], transactions: Transactions) -> Result<()> {
     let Some(without) = servers.iter().find(|server| server.setup == Setup::Without) else { return Ok(()) };
+    let (count, clients) = (transactions.count(), transactions.clients);
+    println!("\ntransactions: CPU of a server for each of {count} transactions of pgbench (TPC-B, {clients} clients);");
     println!(
-        "\ntransactions: CPU of a server for each of {transactions} transactions of pgbench (TPC-B, {CLIENTS} clients);"
+        "of the process that reads the log: its own, also as a share of the server without WALker, aim: under 1 %"
     );
-    println!(
-        "of the process that reads the log: its own, also as a share of the server without WALker, aim: under 1 %\n"
-    );
-    println!("{}", row(["", "server: µs", "/ without", "records", "reader: µs", "ns a record", "% of the server"]));
-    for server in servers {
-        println!("{}", line(server.setup.name(), &server.costs, &without.costs, transactions)?);
+    for (phase, costs_without) in Phase::ALL.into_iter().zip(&without.costs) {
+        println!("\n{}:", phase.name());
+        println!("{}", row(["", "server: µs", "/ without", "records", "reader: µs", "ns a record", "% of the server"]));
+        for server in servers {
+            println!("{}", line(server.setup.name(), &server.costs[phase as usize], costs_without, count)?);
+        }
+    }
+    println!("\nhow far behind who reads the log is under that load, and how soon after it at the end\n");
+    println!("{}", lag_row(["", "KiB: median", "most", "ms: median", "most", "ms to catch up"]));
+    for server in servers.iter().filter(|server| server.setup.reader().is_some()) {
+        println!("{}", lag_line(server.setup.name(), server.costs.iter().flatten().map(|cost| &cost.lag))?);
     }
     Ok(())
 }
@@ -232,6 +307,22 @@ fn row([name, server, ratio, records, reader, record, share]: [&str; 7]) -> Stri
     row.trim_end().to_owned()
 }
 
+/// How far a reader was behind in all runs.
+#[allow(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+fn lag_line<'a>(name: &str, lags: impl Iterator<Item = &'a Lag> + Clone) -> Result<String> {
+    let behind = lags.clone().flat_map(|lag| &lag.behind);
+    let kib = Spread::of(behind.clone().map(|(bytes, _)| *bytes as f64 / 1024.0))?;
+    let milliseconds = Spread::of(behind.map(|(_, time)| time.as_secs_f64() * 1e3))?;
+    let catching_up = Spread::of(lags.map(|lag| lag.catching_up.as_secs_f64() * 1e3))?;
+    let [kib, most_kib] = [kib.median, kib.most].map(|value| format!("{value:.0}"));
+    let [median, most] = [milliseconds.median, milliseconds.most].map(|value| format!("{value:.0}"));
+    Ok(lag_row([name, &kib, &most_kib, &median, &most, &format!("{catching_up:.0}")]))
+}
+
+fn lag_row([name, kib, most_kib, milliseconds, most, catching_up]: [&str; 6]) -> String {
+    format!("{name:18} {kib:>11} {most_kib:>8} {milliseconds:>12} {most:>6}  {catching_up}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +333,7 @@ mod tests {
             server: Duration::from_millis(server),
             reader: Duration::from_millis(reader),
             records,
+            lag: Lag { behind: Vec::new(), catching_up: Duration::ZERO },
         };
         let without = [cost(200, 0, 8000), cost(400, 0, 8000)];
         let with = [cost(210, 2, 8000), cost(440, 4, 8000)];
@@ -253,5 +345,17 @@ mod tests {
         );
         let line = line("without", &without, &without, 1000).unwrap();
         assert_eq!(columns(&line), "without|400.0 (200.0 to 400.0)|1.000 (1.000 to 1.000)|8.0");
+    }
+
+    #[test]
+    fn a_lag_is_that_of_all_runs() {
+        let lag = |kib: &[u64], catching_up| Lag {
+            behind: kib.iter().map(|kib| (kib << 10, Duration::from_millis(kib * 2))).collect(),
+            catching_up: Duration::from_millis(catching_up),
+        };
+        let lags = [lag(&[10, 500, 30], 7), lag(&[20, 40], 90), lag(&[], 5)];
+        let line = lag_line("garbagemap", lags.iter()).unwrap();
+        let columns: Vec<_> = line.split("  ").map(str::trim).filter(|column| !column.is_empty()).collect();
+        assert_eq!(columns, ["garbagemap", "30", "500", "60", "1000", "7 (5 to 90)"]);
     }
 }
