@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use pgrx::pg_sys;
 use pgrx::{PgSqlErrorCode, pg_guard};
 use pgwal::{Lsn, Record, SegmentNo, TimelineId};
-use walker_core::{LogPosition, Source, SourceError};
+use walker_core::{LogPosition, ReadAhead, Source, SourceError};
 
 use crate::catch::{catch_error, raise};
 use crate::record_view::view;
@@ -43,8 +43,10 @@ struct PageRead {
     /// The last page could not be read because its segment has been removed.
     gone: bool,
     /// The timeline whose file was asked for last, and how far that is valid.
-    timeline: u32,
+    timeline: TimelineId,
     limit: Lsn,
+    /// Only what is durable, which does not change any more.
+    ahead: ReadAhead,
 }
 
 /// Reads WAL in the server, with PostgreSQL's own reader. Never goes past what is flushed (on a standby: replayed), so
@@ -131,6 +133,11 @@ impl XLogReader {
         let begun = unsafe {
             (*self.state).EndRecPtr == self.position.get() && self.aligned && !(*self.state).record.is_null()
         };
+        if !begun {
+            // What could not be read is not to be looked at again, but read.
+            // SAFETY: as above.
+            unsafe { (*self.page_read).ahead.clear() };
+        }
         if !begun && !self.find_start() {
             // SAFETY: as above.
             let at_end = unsafe { (*self.page_read).at_end };
@@ -195,12 +202,8 @@ impl Source for XLogReader {
         // before the point where a timeline began on it.
         let timeline = unsafe { (*self.page_read).timeline };
         // None was read yet: nobody was told anything that is to be kept.
-        let known = timeline != 0;
-        known.then(|| LogPosition {
-            system_identifier: server_log::system_identifier(),
-            timeline: TimelineId::new(timeline),
-            lsn,
-        })
+        let known = timeline != TimelineId::default();
+        known.then(|| LogPosition { system_identifier: server_log::system_identifier(), timeline, lsn })
     }
 }
 
@@ -255,20 +258,35 @@ unsafe extern "C-unwind" fn page_read_callback(
         unsafe { (*(*state).private_data.cast::<PageRead>()).at_end = true };
         return -1;
     }
-    // SAFETY: as above.
-    unsafe {
+    let timeline = TimelineId::new(timeline);
+    // SAFETY: as above. Of what is behind the pointer only `ahead` is borrowed, which segment_open_callback does not look at.
+    let ahead = unsafe {
         let page_read = (*state).private_data.cast::<PageRead>();
         ((*page_read).timeline, (*page_read).limit) = (timeline, limit);
+        &mut (*page_read).ahead
+    };
+    let count = limit.since(page).min(size) as usize;
+    if ahead.get(timeline, page, count).is_none() {
+        // Never of the next segment: PostgreSQL's reader takes the file that is open for that of the page it was given last.
+        let end_of_segment = SegmentNo::of(page, segment_size()).next().start(segment_size());
+        let length = limit.min(end_of_segment).since(page).min(ReadAhead::CAPACITY) as usize;
+        ahead.fill(timeline, page, length, |bytes| read_file(state, page, timeline, bytes));
     }
-    let count = limit.since(page).min(size);
+    let bytes = ahead.get(timeline, page, count).unwrap_or_default();
+    // SAFETY: the buffer holds a page, and there are at most as many bytes.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.cast(), bytes.len()) };
+    bytes.len() as c_int
+}
+
+/// Reads the bytes from `start` on from their segment's file; an ERROR if that is not possible.
+fn read_file(state: *mut pg_sys::XLogReaderState, start: Lsn, timeline: TimelineId, bytes: &mut [u8]) {
     let mut error = pg_sys::WALReadError::default();
-    // SAFETY: the buffer holds a page, and count is at most its size.
+    // SAFETY: the reader is valid, and WALRead writes as many bytes as there are.
     unsafe {
-        if !pg_sys::WALRead(state, buffer, page.get(), count as usize, timeline, &mut error) {
+        if !pg_sys::WALRead(state, bytes.as_mut_ptr().cast(), start.get(), bytes.len(), timeline.get(), &mut error) {
             pg_sys::WALReadRaiseError(&mut error);
         }
     }
-    count as c_int
 }
 
 /// Opens the file of a segment. One that is not there under the timeline's own name may be there under that of a descendant.
