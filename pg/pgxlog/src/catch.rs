@@ -1,6 +1,6 @@
 //! PostgreSQL's ERRORs as values.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
@@ -20,10 +20,13 @@ unsafe extern "C-unwind" {
 /// # Errors
 /// The error's message with its detail, or what the panic says.
 pub fn catch_error<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    PgTryBuilder::new(AssertUnwindSafe(|| Ok(call())))
-        .catch_others(|error| Err(text(&error)))
-        .catch_rust_panic(|error| Err(text(&error)))
-        .execute()
+    // pgrx's builder takes as long as a record of the log may, so only when something was raised.
+    catch_unwind(AssertUnwindSafe(call)).or_else(|raised| {
+        PgTryBuilder::new(AssertUnwindSafe(|| -> Result<T, String> { resume_unwind(raised) }))
+            .catch_others(|error| Err(text(&error)))
+            .catch_rust_panic(|error| Err(text(&error)))
+            .execute()
+    })
 }
 
 /// As [`catch_error`]; after an ERROR or panic, releases what it left behind.
@@ -39,7 +42,11 @@ pub fn catch_and_recover<T>(call: impl FnOnce() -> T) -> Result<T, String> {
 /// # Errors
 /// What the panic says.
 pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    PgTryBuilder::new(AssertUnwindSafe(|| Ok(call()))).catch_rust_panic(|error| Err(text(&error))).execute()
+    catch_unwind(AssertUnwindSafe(call)).or_else(|raised| {
+        PgTryBuilder::new(AssertUnwindSafe(|| -> Result<T, String> { resume_unwind(raised) }))
+            .catch_rust_panic(|error| Err(text(&error)))
+            .execute()
+    })
 }
 
 fn text(error: &CaughtError) -> String {

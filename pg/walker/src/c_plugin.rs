@@ -87,7 +87,10 @@ impl Loaded {
             let before = pg_sys::MemoryContextSwitchTo(self.context);
             let result = catch_and_recover(call);
             pg_sys::MemoryContextSwitchTo(before);
-            pg_sys::MemoryContextReset(self.context);
+            // Otherwise it would do nothing, but be called behind a guard of its own for each record.
+            if !(*self.context).isReset || !(*self.context).firstchild.is_null() {
+                pg_sys::MemoryContextReset(self.context);
+            }
             Ok(result?)
         }
     }
