@@ -231,7 +231,7 @@ impl<V: Visit> Visit for UpTo<'_, V> {
 }
 
 impl Source for WalInput {
-    fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
+    fn next_record<T>(&mut self, told: impl FnOnce(&Record<'_>) -> T) -> Result<Option<T>, SourceError> {
         let Self { source, directory, end_reached, .. } = self;
         let end = self.end.unwrap_or(Lsn::MAX);
         *end_reached |= source.position() >= end;
@@ -244,7 +244,7 @@ impl Source for WalInput {
             return Ok(None);
         }
         let damaged = |cause| SourceError::Damaged { path: directory.clone(), cause };
-        record.decode().map(Some).map_err(damaged)
+        record.decode().map(|record| Some(told(&record))).map_err(damaged)
     }
 }
 

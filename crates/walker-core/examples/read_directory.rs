@@ -17,8 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = WalDirectory::open(&path, None)?;
     let mut source = FileSource::new(&directory, FileSourceOptions::default());
     let mut counts = BTreeMap::new();
-    while let Some(record) = source.next_record()? {
-        *counts.entry(record.rmgr).or_insert(0u64) += 1;
+    while let Some(rmgr) = source.next_record(|record| record.rmgr)? {
+        *counts.entry(rmgr).or_insert(0u64) += 1;
     }
     for (rmgr, count) in counts {
         println!("{rmgr:<20} {count:>10}");

@@ -439,10 +439,12 @@ impl FileSource {
 }
 
 impl Source for FileSource {
-    fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
+    fn next_record<T>(&mut self, told: impl FnOnce(&Record<'_>) -> T) -> Result<Option<T>, SourceError> {
         let Some(located) = self.locate()? else { return Ok(None) };
-        let decoded = self.reader.decode(&located, unread(self.segment.as_ref(), self.located_from));
-        decoded.map(Some).map_err(|error| self.damaged(error))
+        match self.reader.decode(&located, unread(self.segment.as_ref(), self.located_from)) {
+            Ok(record) => Ok(Some(told(&record))),
+            Err(error) => Err(self.damaged(error)),
+        }
     }
 
     fn log_position(&self, lsn: Lsn) -> Option<LogPosition> {

@@ -8,11 +8,12 @@ use crate::log_position::LogPosition;
 
 /// A sequence of records that may grow.
 pub trait Source {
-    /// The next record; `None` if there is none now. Asked again later, a source that grows goes on.
+    /// Gives the next record to `told` and returns what that returns; `None` if there is no record now. Asked again later, a
+    /// source that grows goes on. A record is lent rather than returned, since it is large.
     ///
     /// # Errors
     /// [`SourceError`] if what there is cannot be read.
-    fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError>;
+    fn next_record<T>(&mut self, told: impl FnOnce(&Record<'_>) -> T) -> Result<Option<T>, SourceError>;
 
     /// The end of the record that was read last, `lsn`, as a position of its log; `None` if the source does not know of
     /// which log it is. Then plugins are not told to keep their state.

@@ -67,7 +67,7 @@ pub(crate) struct TestSource {
 }
 
 impl Source for TestSource {
-    fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
+    fn next_record<T>(&mut self, told: impl FnOnce(&Record<'_>) -> T) -> Result<Option<T>, SourceError> {
         let lsn = Lsn::new(self.next * 8);
         let Some(rmgr) = self.log.rmgrs.borrow().get(self.next as usize - 1).copied() else { return Ok(None) };
         match self.log.damage.get() {
@@ -82,7 +82,7 @@ impl Source for TestSource {
             _ => {}
         }
         self.next += 1;
-        Ok(Some(Record {
+        Ok(Some(told(&Record {
             lsn,
             end: lsn.advanced(8),
             prev: Lsn::INVALID,
@@ -95,7 +95,7 @@ impl Source for TestSource {
             version: Version::V15,
             main_data: &[],
             blocks: Default::default(),
-        }))
+        })))
     }
 
     fn log_position(&self, lsn: Lsn) -> Option<LogPosition> {

@@ -67,15 +67,17 @@ impl<S: Source> Walk<S> {
     /// # Errors
     /// Those of the source; plugins keep what they have.
     pub fn step(&mut self) -> Result<Option<Told>, SourceError> {
-        let Some(record) = self.source.next_record()? else { return Ok(None) };
-        for run in &mut self.runs {
-            if let Err(failure) = run.tell(&record) {
-                self.failures.push(failure);
+        let Self { source, runs, failures, .. } = self;
+        let next = source.next_record(|record| {
+            for run in runs {
+                if let Err(failure) = run.tell(record) {
+                    failures.push(failure);
+                }
             }
-        }
-        (self.position, self.begun) = (record.end, true);
-        let (told, checkpoint) = (Told { rmgr: record.rmgr, bytes: record.total_len }, is_checkpoint(&record));
-        drop(record);
+            (record.end, is_checkpoint(record), Told { rmgr: record.rmgr, bytes: record.total_len })
+        })?;
+        let Some((end, checkpoint, told)) = next else { return Ok(None) };
+        (self.position, self.begun) = (end, true);
         if checkpoint {
             self.flush();
         }

@@ -47,6 +47,7 @@ fn locator(block: &pg_sys::DecodedBkpBlock) -> RelFileLocator {
 /// # Safety
 /// `reader` is a valid `XLogReaderState` whose last call of `XLogReadRecord` gave a record, and no other call reads
 /// with it as long as `'a` lives.
+#[inline]
 pub unsafe fn view<'a>(reader: *const pg_sys::XLogReaderState) -> Record<'a> {
     // SAFETY: the caller promises a valid reader with a decoded record, whose parts live in the reader's buffers.
     let (reader, decoded) = unsafe { (&*reader, &*(*reader).record) };
@@ -72,7 +73,7 @@ pub unsafe fn view<'a>(reader: *const pg_sys::XLogReaderState) -> Record<'a> {
         }
     };
     let top_xid = transaction_id(decoded.toplevel_xid);
-    Record {
+    let mut record = Record {
         lsn: Lsn::new(reader.ReadRecPtr),
         end: Lsn::new(reader.EndRecPtr),
         prev: Lsn::new(header.xl_prev),
@@ -85,6 +86,11 @@ pub unsafe fn view<'a>(reader: *const pg_sys::XLogReaderState) -> Record<'a> {
         version: SERVER_VERSION,
         // SAFETY: the main data is in the reader's buffers with this length.
         main_data: unsafe { bytes(decoded.main_data, decoded.main_data_len as usize) },
-        blocks: blocks.iter().enumerate().filter(|(_, block)| block.in_use).map(view_block).collect(),
+        blocks: Default::default(),
+    };
+    // Where they will stay, for they are large.
+    for block in blocks.iter().enumerate().filter(|(_, block)| block.in_use) {
+        record.blocks.push(view_block(block));
     }
+    record
 }

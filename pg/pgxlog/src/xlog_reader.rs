@@ -169,7 +169,7 @@ impl XLogReader {
 }
 
 impl Source for XLogReader {
-    fn next_record(&mut self) -> Result<Option<Record<'_>>, SourceError> {
+    fn next_record<T>(&mut self, told: impl FnOnce(&Record<'_>) -> T) -> Result<Option<T>, SourceError> {
         let position = self.position;
         LAST_READ.set(std::ptr::null_mut());
         // At the end PostgreSQL's reader would begin its page anew each time.
@@ -188,11 +188,11 @@ impl Source for XLogReader {
             Ok(None) => Ok(None),
             Ok(Some(())) => {
                 LAST_READ.set(self.state);
+                self.aligned = true;
                 // SAFETY: a record was just read, and the borrow of self keeps others from reading.
                 let record = unsafe { view(self.state) };
                 self.position = record.end;
-                self.aligned = true;
-                Ok(Some(record))
+                Ok(Some(told(&record)))
             }
         }
     }
