@@ -202,6 +202,8 @@ impl Worker {
         let stopped = self.walker.position();
         self.walker.shutdown();
         self.tell_events();
+        // This process ends in order.
+        callback::forgive();
         pgrx::log!("walker: stopped at {stopped}");
     }
 }
