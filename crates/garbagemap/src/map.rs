@@ -158,6 +158,15 @@ impl GarbageMap {
         self.server = Some(server);
     }
 
+    /// Forgets all that was told before this record.
+    fn begin_anew(&mut self, record: &Record<'_>) {
+        let mut fresh = Self::new();
+        fresh.inherit(self);
+        (fresh.everywhere, fresh.first) = (None, Some(record.lsn));
+        fresh.full_page_writes = self.full_page_writes;
+        *self = fresh;
+    }
+
     /// What `other` knows of the server beside the log holds here too.
     pub(crate) fn inherit(&mut self, other: &Self) {
         self.everywhere = self.everywhere.or(other.everywhere);

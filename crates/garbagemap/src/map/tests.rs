@@ -94,6 +94,12 @@ impl Log {
         self.tell(RmgrId::XLOG, info, 0, &main, None);
     }
 
+    /// XLOG_PARAMETER_CHANGE.
+    fn wal_level(&mut self, level: u32) {
+        let main = [0, 0, 0, 0, 0, level, 0].map(u32::to_le_bytes).concat();
+        self.tell(RmgrId::XLOG, 0x60, 0, &main, None);
+    }
+
     /// Dead tuples, and why they are not exact.
     fn dead(&self) -> (u64, Option<String>) {
         let question = Question::Relation { relation: (1663, 5, 16384), blocks_per_range: 1, total_blocks: 1 };
@@ -311,6 +317,25 @@ fn a_checkpoint_that_tells_of_no_running_transactions_is_one_of_wal_level_minima
     log.create_table();
     log.checkpoint(0x10, log.end, true, 806);
     assert!(log.dead().1.unwrap().contains("wal_level is minimal"));
+}
+
+#[test]
+fn when_wal_level_is_minimal_no_more_the_map_begins_anew() {
+    let mut log = Log::new();
+    log.create_table();
+    log.insert(805, 1, true);
+    log.wal_level(0);
+    assert!(log.dead().1.unwrap().contains("wal_level is minimal"));
+    assert_eq!(log.map.relations().count(), 1);
+    log.wal_level(1);
+    assert_eq!(log.map.relations().count(), 0);
+    log.create_table();
+    log.insert(806, 1, true);
+    log.end_transaction(806, false);
+    assert_eq!(log.dead(), (1, None));
+    // Nothing has changed.
+    log.wal_level(2);
+    assert_eq!(log.dead(), (1, None));
 }
 
 #[test]

@@ -96,7 +96,9 @@ impl GarbageMap {
                 self.incomplete_before = if on { record.end } else { Lsn::MAX };
                 self.full_page_writes_changed = record.lsn;
             }
-            Xlog::ParameterChange(change) => self.set_wal_level_minimal(change.wal_level == 0),
+            Xlog::ParameterChange(change) if change.wal_level == 0 => self.set_wal_level_minimal(true),
+            // Now nothing is left out any more; what was left out is in the files.
+            Xlog::ParameterChange(_) if self.everywhere == Some(Inexact::WalLevelMinimal) => self.begin_anew(record),
             _ => {}
         }
         Ok(())
