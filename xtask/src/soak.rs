@@ -24,17 +24,17 @@ const SECONDS_PER_INPUT: u32 = 10;
 const MEGABYTES: u32 = 1024;
 const MEGABYTES_AT_ONCE: u32 = 8;
 
-/// How often workers and servers are killed.
-const KILLS: &str = "50";
-/// The tests that do so, for nextest.
-const KILLED: &str = "binary(garbagemap_restart) and test(kill)";
+/// How often workers and servers are killed, and how many faults of all kinds there are, one after the other.
+const LENGTHS: [(&str, &str); 2] = [("WALKER_KILLS", "50"), ("WALKER_FAULTS", "100")];
+/// The tests in which that happens, for nextest.
+const CRASHED: &str = "binary(garbagemap_restart) and test(kill) | binary(walker_random_faults)";
 
 /// What is no fuzz target.
 const MEMORY: &str = "memory";
 const CRASHES: &str = "crashes";
 
 /// Runs what takes too long for every change: the fuzz targets, each for a while; `memory`, a garbage map of a terabyte of
-/// tables; and `crashes`, servers and workers killed fifty times on each major version.
+/// tables; and `crashes`, servers and workers killed fifty times, and a hundred faults of all kinds, on each major version.
 ///
 /// Fuzzing needs a nightly toolchain (`rustup toolchain install nightly`); cargo-fuzz is built into the cache if it is missing.
 /// A finding is kept below fuzz/artifacts and ends it.
@@ -69,8 +69,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         for major in postgresql::MAJORS {
             steps.take(format!("{CRASHES} with PostgreSQL {major}"), || {
                 let mut test = Command::new(env::current_exe()?);
-                test.args(["test", "--only-tests", "--pg", &major.to_string(), "--", "-E", KILLED]);
-                run_command(test.env("WALKER_KILLS", KILLS).current_dir(workspace.root()))
+                test.args(["test", "--only-tests", "--pg", &major.to_string(), "--", "-E", CRASHED]);
+                run_command(test.envs(LENGTHS).current_dir(workspace.root()))
             })?;
         }
     }
