@@ -17,7 +17,7 @@ pub struct Counts {
     pub records: u64,
     /// Their length in the log, in bytes.
     pub bytes: u64,
-    /// Time that its callbacks took. That of records is estimated from one of [`Stride::MEAN`].
+    /// Time that its callbacks took. That of records is estimated from about one of sixteen.
     pub time: Duration,
     /// How often it failed.
     pub failures: u64,
