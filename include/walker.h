@@ -21,7 +21,7 @@
  * started again and takes that for a failure of the plugin.
  *
  * The process is told to end by SIGTERM, which works in a callback that waits by PostgreSQL's means or calls
- * CHECK_FOR_INTERRUPTS().
+ * CHECK_FOR_INTERRUPTS(). At its end it waits for flush_cb and shutdown_cb, until it is told once more.
  *
  * A crash of the process (SIGSEGV, abort) restarts the whole server, as that of any background worker does: what is not
  * certain never to do that should be run outside of the server, over files.

@@ -34,6 +34,8 @@ pub enum Held {
     Yes,
     /// It may, once it is as long again: a standby has not replayed that far yet.
     NotYet,
+    /// That cannot be found out now, for this reason.
+    Unknown(String),
     /// It does not, for this reason.
     No(String),
 }

@@ -137,6 +137,11 @@ impl PluginRun {
         self.failure(FailureKind::Resume, cause)
     }
 
+    /// It cannot be told yet where it is to go on.
+    pub(crate) fn cannot_start(&mut self, cause: PluginError) -> Failure {
+        self.failure(FailureKind::Startup, cause)
+    }
+
     /// The process ended so often in its callbacks, the last time just before this one.
     pub(crate) fn ended_process(&mut self, times: u32) -> Failure {
         let failure = self.failure(FailureKind::Process, "see the messages before".into());

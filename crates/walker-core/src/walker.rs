@@ -162,6 +162,10 @@ impl<L: Log> Walker<L> {
                 self.walk_from(position.lsn, vec![run]);
             }
             Held::NotYet => self.resting.push(Resting { run, rest: Rest::NotYet(position) }),
+            Held::Unknown(cause) => {
+                let failure = run.cannot_start(cause.into());
+                self.rest(run, failure);
+            }
             Held::No(reason) => self.refuse(run, reason.into()),
         }
     }
@@ -272,10 +276,11 @@ impl<L: Log> Walker<L> {
         let (redo, position) = (self.log.last_checkpoint(), cursor.walk.position());
         let next = if redo > position { redo } else { ahead.unwrap_or_else(|| self.log.behind(position)) };
         cursor.walk.gap(self.log.open(next), next);
-        let runs = &mut cursor.walk.runs;
-        let plugins = runs.iter().map(|run| run.name().to_owned()).collect();
+        // One that has failed over it tells that itself.
+        let told = |run: &&mut PluginRun| !run.failed();
+        let plugins = cursor.walk.runs.iter_mut().filter(told).map(|run| run.name().to_owned()).collect();
         let event = Event::Unreadable { cause, plugins, next };
-        runs.iter_mut().for_each(|run| run.set_last_failure(event.to_string()));
+        cursor.walk.runs.iter_mut().filter(told).for_each(|run| run.set_last_failure(event.to_string()));
         self.events.push(event);
         true
     }

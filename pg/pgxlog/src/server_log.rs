@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 
 use pgrx::pg_sys;
-use pgwal::{Lsn, SegmentNo, TimelineId};
+use pgwal::{Lsn, SegmentNo, TimelineHistory, TimelineId};
 use walker_core::{Held, LogPosition};
 
 use crate::segment_file;
@@ -60,8 +60,10 @@ fn refusal(position: &LogPosition) -> Result<Held, String> {
     }
     // SAFETY: looks at the server's state.
     let may_grow = unsafe { pg_sys::RecoveryInProgress() };
-    // That it cannot be read says nothing: it is tried again.
-    let Ok(history) = segment_file::read_history(current) else { return Ok(Held::NotYet) };
+    let history = match segment_file::read_history(current) {
+        Ok(history) => history,
+        Err(cause) => return Ok(Held::Unknown(cause)),
+    };
     if timeline != current {
         match history.switch_point(timeline) {
             // What the server comes to later, from an archive or a primary, may tell of it.
@@ -78,11 +80,23 @@ fn refusal(position: &LogPosition) -> Result<Held, String> {
         Ordering::Equal => return Ok(Held::Yes),
         Ordering::Less => {}
     }
+    find_segment(&history, current, lsn).map(|_| Held::Yes)
+}
+
+/// Whether the segment with this position is there to be read.
+#[must_use]
+pub fn is_there(lsn: Lsn) -> bool {
+    let (_, current) = durable();
+    segment_file::read_history(current).is_ok_and(|history| find_segment(&history, current, lsn).is_ok())
+}
+
+/// The timeline whose file holds the position; else why there is none.
+fn find_segment(history: &TimelineHistory, current: TimelineId, lsn: Lsn) -> Result<TimelineId, String> {
     let number = SegmentNo::of(lsn, segment_file::segment_size());
     let owner = history.timeline_at(lsn).unwrap_or(current);
     // Of a segment with more than one timeline in it the newest has the file.
     let newest = history.entries().iter().rfind(|entry| entry.covers(number, segment_file::segment_size()));
     let newest = newest.map_or(owner, |entry| entry.timeline);
-    let there = segment_file::find(newest, number, lsn).is_some() || segment_file::find(owner, number, lsn).is_some();
-    if there { Ok(Held::Yes) } else { Err(segment_file::removed(newest, number)) }
+    let found = segment_file::find(newest, number, lsn).or_else(|| segment_file::find(owner, number, lsn));
+    found.ok_or_else(|| segment_file::removed(newest, number))
 }

@@ -11,6 +11,7 @@ use walker_core::{LagClock, PluginReport, PluginState, PluginStatus, Walker};
 
 use crate::callback;
 use crate::log::ServerLog;
+use crate::retention::Kept;
 use crate::statistics;
 
 /// While there is something to read, others are told how far the worker is no more often.
@@ -30,15 +31,14 @@ pub(crate) struct Observation {
 
 impl Default for Observation {
     fn default() -> Self {
-        let blames = callback::blamed().is_some();
+        let blames = !callback::blamed().is_empty();
         Self { clocks: BTreeMap::new(), told_at: None, shown: Default::default(), blames }
     }
 }
 
 impl Observation {
-    /// Tells how far the worker is; if there is `more` to read, not if that was done a moment ago. WAL is held back from
-    /// `kept_from` on.
-    pub(crate) fn tell(&mut self, walker: &mut Walker<ServerLog>, kept_from: Option<Lsn>, more: bool) {
+    /// Tells how far the worker is, and which WAL is held back; if there is `more` to read, not if that was done a moment ago.
+    pub(crate) fn tell(&mut self, walker: &mut Walker<ServerLog>, kept: Option<Kept>, more: bool) {
         if more && self.told_at.is_some_and(|told_at| told_at.elapsed() < SHORTEST_PAUSE) {
             return;
         }
@@ -56,7 +56,7 @@ impl Observation {
                 applied: status.position,
                 flushed: status.flushed,
                 behind_since,
-                wal_kept: is_kept(status, kept_from),
+                wal_kept: is_kept(status, kept),
                 records: status.counts.records,
                 bytes: status.counts.bytes,
                 busy: status.counts.time,
@@ -67,9 +67,10 @@ impl Observation {
             .collect();
         let rmgrs: Vec<_> = walker.take_rmgr_counts().iter().collect();
         statistics::report(walker.position(), &reports, &rmgrs);
-        if self.blames && statuses.iter().all(|status| status.failures_in_a_row == 0) {
-            callback::forgive();
-            self.blames = false;
+        if self.blames {
+            let well = |name: &str| statuses.iter().any(|status| status.name == name && status.failures_in_a_row == 0);
+            callback::forgive(well);
+            self.blames = !callback::blamed().is_empty();
         }
         self.show(more, walker);
     }
@@ -102,7 +103,7 @@ impl Observation {
 }
 
 /// Whether WAL that the plugin needs is held back. One that has not started yet needs all that is.
-fn is_kept(status: &PluginStatus, kept_from: Option<Lsn>) -> bool {
-    let needed = |from: Lsn| !status.flushed.is_valid() || from <= status.flushed;
-    status.state != PluginState::Off && kept_from.is_some_and(needed)
+fn is_kept(status: &PluginStatus, kept: Option<Kept>) -> bool {
+    let needed = |kept: Kept| if status.flushed.is_valid() { kept.from <= status.flushed } else { kept.all };
+    status.state != PluginState::Off && kept.is_some_and(needed)
 }

@@ -26,12 +26,29 @@ pub(crate) struct Retention {
     dropped: bool,
     /// Some WAL is not held back any more although a plugin may need it.
     let_go: bool,
+    /// Nobody knows what is needed: so all that was held back from here on when that began.
+    unknown_from: Option<Lsn>,
+}
+
+/// Which WAL is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// That from here on.
+    pub(crate) from: Lsn,
+    /// Whether that is all that is needed.
+    pub(crate) all: bool,
 }
 
 impl Retention {
     /// The slot that `walker.slot_name` names. It is not taken yet.
     pub(crate) fn new() -> Self {
-        Self { slot: settings::slot_name().map(ReplicationSlot::new), failed: None, dropped: false, let_go: false }
+        Self {
+            slot: settings::slot_name().map(ReplicationSlot::new),
+            failed: None,
+            dropped: false,
+            let_go: false,
+            unknown_from: None,
+        }
     }
 
     /// Takes the slot, or makes it. If it cannot be had, a WARNING says why, and it is tried again every now and then.
@@ -39,26 +56,33 @@ impl Retention {
         self.with_slot(ReplicationSlot::hold);
     }
 
-    /// All plugins have kept what they have of the WAL before `flushed`: it is not needed any more. If more than
-    /// `walker.max_retained_wal` is behind, some of that is let go too.
-    pub(crate) fn release(&mut self, flushed: Lsn) {
+    /// WAL is needed from `needed` on, and not before; invalid if that is not known. If more than `walker.max_retained_wal` is
+    /// needed, some of that is let go too.
+    pub(crate) fn release(&mut self, needed: Lsn) {
         let Some(kept_from) = self.kept_from() else { return };
         let (end, _) = server_log::durable();
-        // A plugin that has not started yet has not said what it needs: all that there is. One that waits for a longer log
-        // needs nothing beyond its end now.
-        let flushed = if flushed.is_valid() { flushed.min(end) } else { kept_from };
-        let keep = match settings::max_retained_wal() {
-            Some(limit) => keep_from(flushed, end, limit, server_log::last_redo()),
-            None => flushed,
+        let needed = if needed.is_valid() {
+            self.unknown_from = None;
+            // Who waits for a longer log needs nothing beyond its end now.
+            needed.min(end)
+        } else {
+            *self.unknown_from.get_or_insert(kept_from)
         };
+        let limited = match settings::max_retained_wal() {
+            Some(limit) => keep_from(needed, end, limit, server_log::last_redo()),
+            None => needed,
+        };
+        // Not back to what is gone already.
+        let gone = limited < kept_from && !server_log::is_there(limited);
+        let keep = if gone { kept_from } else { limited };
         if !self.with_slot(|slot| slot.keep_from(keep)) {
             return;
         }
-        if keep > flushed {
+        if keep > needed {
             if !self.let_go {
+                let why = if gone { "it has been removed" } else { "it exceeds \"walker.max_retained_wal\"" };
                 pgrx::warning!(
-                    "walker: WAL before {keep} is no longer held back: it exceeds \"walker.max_retained_wal\"; plugins \
-                     that need it will be told of a gap"
+                    "walker: WAL before {keep} is no longer held back: {why}; plugins that need it will be told of a gap"
                 );
             }
             self.let_go = true;
@@ -68,8 +92,14 @@ impl Retention {
         }
     }
 
+    /// Which WAL is held back; `None` if none is.
+    pub(crate) fn kept(&mut self) -> Option<Kept> {
+        let all = !self.let_go;
+        self.kept_from().map(|from| Kept { from, all })
+    }
+
     /// From where on WAL is held back; `None` if it is not. Takes the slot again if it was released by an ERROR.
-    pub(crate) fn kept_from(&mut self) -> Option<Lsn> {
+    fn kept_from(&mut self) -> Option<Lsn> {
         self.hold();
         self.slot.as_ref()?.kept_from()
     }
@@ -123,14 +153,14 @@ impl Retention {
     }
 }
 
-/// From where on WAL is held back that is needed from `flushed` on, while the log ends at `end`: at most `limit` bytes of it,
+/// From where on WAL is held back that is needed from `needed` on, while the log ends at `end`: at most `limit` bytes of it,
 /// but always what the server keeps anyway, from `last_redo` on.
-fn keep_from(flushed: Lsn, end: Lsn, limit: u64, last_redo: Lsn) -> Lsn {
-    let behind = end.get().saturating_sub(flushed.get());
+fn keep_from(needed: Lsn, end: Lsn, limit: u64, last_redo: Lsn) -> Lsn {
+    let behind = end.get().saturating_sub(needed.get());
     if behind <= limit {
-        return flushed;
+        return needed;
     }
-    flushed.max(Lsn::new(end.get().saturating_sub(limit)).min(last_redo))
+    needed.max(Lsn::new(end.get().saturating_sub(limit)).min(last_redo))
 }
 
 fn warn_of_failure(name: &str, error: &str) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pgrx::pg_guard;
 use pgrx::pg_sys;
+use pgwal::Lsn;
 use pgxlog::{Idle, WaitEvent, sleep_on_latch};
 use walker_core::{Event, Next, Plugin, PluginError, Walker, parse_plugin_names};
 
@@ -104,7 +105,7 @@ impl Worker {
         let plugins_unknown = names.is_none();
         let not_started = names.unwrap_or_default().iter().map(|name| plugin(name)).collect();
         let mut walker = Walker::new(ServerLog, not_started, settings::retry_policy());
-        if let Some((name, times)) = callback::blamed() {
+        for (name, times) in callback::blamed() {
             walker.blame(&name, times);
         }
         let (retention, observation, idle) = (Retention::new(), Observation::default(), Idle::new());
@@ -132,9 +133,7 @@ impl Worker {
             self.walker.attend();
             let progress = self.walker.advance();
             self.tell_events();
-            if !self.plugins_unknown {
-                self.retention.release(self.walker.flushed());
-            }
+            self.retention.release(if self.plugins_unknown { Lsn::INVALID } else { self.walker.flushed() });
             mailbox::answer(self);
             let more_work = self.walker.work();
             self.tell_events();
@@ -150,7 +149,7 @@ impl Worker {
 
     /// Tells others how far it is. `more`: there is more to read.
     fn observe(&mut self, more: bool) {
-        self.observation.tell(&mut self.walker, self.retention.kept_from(), more);
+        self.observation.tell(&mut self.walker, self.retention.kept(), more);
     }
 
     /// Until there is something to do, at most so long.
@@ -181,7 +180,7 @@ impl Worker {
         }
         self.retention.reload();
         self.walker.set_policy(settings::retry_policy());
-        callback::forgive();
+        callback::forgive(|_| true);
         let plugins = settings::plugins();
         // As PostgreSQL does with its own settings: what is not valid changes nothing.
         let Some(names) = plugin_names(&plugins) else { return };
@@ -200,10 +199,11 @@ impl Worker {
 
     fn stop(&mut self) {
         let stopped = self.walker.position();
+        callback::stopping();
         self.walker.shutdown();
         self.tell_events();
         // This process ends in order.
-        callback::forgive();
+        callback::forgive(|_| true);
         pgrx::log!("walker: stopped at {stopped}");
     }
 }

@@ -4,7 +4,7 @@
  *     fail N      raises an ERROR the first N times that it is told this message, after it counted it
  *     slow N      takes N microseconds for each record from now on
  *     wait N      waits N seconds at this record, unless it is interrupted
- *     end 0       ends the process at this record
+ *     end N       ends the process at this record: by FATAL if N is 1, by exit(0) if it is 0
  *     leak N      allocates N bytes in the current memory context for each record from now on, and never frees them
  *
  * Asked, it says how many records it was told, and how often those that failed were told.
@@ -41,7 +41,11 @@ obey(XLogReaderState *record)
 	if (strncmp(text, "slow", 4) == 0)
 		slow = number;
 	else if (strncmp(text, "end", 3) == 0)
+	{
+		if (number == 0)
+			exit(0);
 		elog(FATAL, "does_as_told ends the process");
+	}
 	else if (strncmp(text, "wait", 4) == 0)
 	{
 		elog(LOG, "does_as_told waits");
