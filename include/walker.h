@@ -24,7 +24,7 @@
  * CHECK_FOR_INTERRUPTS(). At its end it waits for flush_cb and shutdown_cb, until it is told once more.
  *
  * A crash of the process (SIGSEGV, abort) restarts the whole server, as that of any background worker does: what is not
- * certain never to do that should be run outside of the server, over files.
+ * certain never to do that belongs on a standby of its own, whose worker tells the same records.
  */
 #ifndef WALKER_H
 #define WALKER_H
