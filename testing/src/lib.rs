@@ -30,6 +30,7 @@ mod cache;
 mod client;
 mod cluster;
 mod command;
+mod counting_plugin;
 mod directory;
 mod garbage_load;
 mod garbage_oracle;
@@ -50,6 +51,7 @@ mod worker;
 pub use builder::ClusterBuilder;
 pub use cache::{REGRESSION_TESTS_MAJOR, cache_directory, cached_postgresql, regression_tests};
 pub use cluster::{Cluster, Mode, SUPERUSER};
+pub use counting_plugin::Counted;
 pub use directory::temporary_directory;
 pub use garbage_load::{change_again, every_kind_of_change};
 pub use garbage_oracle::{

@@ -26,6 +26,18 @@ impl Cluster {
         self.background_workers("walker")?.first().copied().context("the worker does not run")
     }
 
+    /// Waits until the plugin's row in `pg_stat_walker` fulfils a condition.
+    ///
+    /// # Errors
+    /// If it never does.
+    pub fn wait_for_plugin_row(&self, plugin: &str, condition: &str) -> Result<()> {
+        let row = |columns: &str| format!("SELECT {columns} FROM pg_stat_walker WHERE plugin = '{plugin}'");
+        let is_so = poll(TIMEOUT, || Ok((self.psql("postgres", &row(condition))? == "t").then_some(())))?;
+        is_so.with_context(|| {
+            format!("{plugin} is not {condition}: {:?}", self.psql("postgres", &row("pg_stat_walker.*")))
+        })
+    }
+
     /// Makes the worker stand still where it is (SIGSTOP).
     ///
     /// # Errors

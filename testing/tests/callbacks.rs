@@ -1,11 +1,9 @@
 //! Each resource manager has its callback, in the C struct and in its place there.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use pgwal::Lsn;
-use walker_testing::{Cluster, Installation, poll};
+use anyhow::Result;
+use walker_testing::{Cluster, Installation};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 const DATABASE: &str = "postgres";
@@ -52,29 +50,8 @@ fn each_resource_manager_has_a_callback_that_gets_all_its_records() -> Result<()
     if bloom {
         cluster.psql(DATABASE, include_str!("regression/bloom.sql"))?;
     }
-    let end = cluster.flush_wal()?;
-    let counted = poll(TIMEOUT, || {
-        let answer = cluster.psql(DATABASE, "SELECT walker_ask('every_callback')")?;
-        let (range, counts) = answer.split_once(':').with_context(|| answer.clone())?;
-        let (from, to) = range.strip_prefix("from ").and_then(|range| range.split_once(" to ")).context("a range")?;
-        Ok((to.parse::<Lsn>()? >= end).then(|| (from.to_owned(), to.to_owned(), counts.to_owned())))
-    })?;
-    let (from, to, counts) = counted.with_context(|| cluster.log().unwrap_or_default())?;
-    let counts: BTreeMap<_, u64> = counts
-        .split(',')
-        .map(|count| {
-            let (name, count) = count.trim().split_once(' ').context("a count")?;
-            Ok((name, count.parse()?))
-        })
-        .collect::<Result<_>>()?;
-    let stats = cluster.pg_waldump(["--stats", &format!("--start={from}"), &format!("--end={to}")])?;
-    let expected: BTreeMap<_, u64> = stats
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            Some((words.next()?, words.next()?.parse().ok()?))
-        })
-        .collect();
+    let counted = cluster.ask_counting_plugin("every_callback")?;
+    let (counts, expected) = (counted.counts, cluster.count_by_pg_waldump(counted.from, counted.to)?);
     for (callback, rmgr) in NAMES {
         let theirs = expected.get(rmgr).copied().unwrap_or_default();
         assert_eq!(counts[callback], theirs, "{callback}");

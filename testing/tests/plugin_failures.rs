@@ -33,26 +33,16 @@ fn row(cluster: &Cluster, plugin: &str, columns: &str) -> Result<String> {
     cluster.psql(DATABASE, &format!("SELECT {columns} FROM pg_stat_walker WHERE plugin = '{plugin}'"))
 }
 
-fn wait_for_row(cluster: &Cluster, plugin: &str, condition: &str) -> Result<()> {
-    let met = poll(TIMEOUT, || Ok((row(cluster, plugin, condition)? == "t").then_some(())))?;
-    met.with_context(|| format!("{plugin} never came to {condition}: {:?}", row(cluster, plugin, "pg_stat_walker.*")))
-}
-
 /// Waits until the plugin was told all that is written now.
 fn wait_until_told(cluster: &Cluster, plugin: &str) -> Result<()> {
     let end = cluster.flush_wal()?;
-    wait_for_row(cluster, plugin, &format!("applied_lsn >= '{end}'"))
+    cluster.wait_for_plugin_row(plugin, &format!("applied_lsn >= '{end}'"))
 }
 
 /// So many records does pg_waldump see in the range that record_count was told, and it itself.
 fn counts(cluster: &Cluster) -> Result<(u64, u64)> {
-    let answer = cluster.psql(DATABASE, "SELECT walker_ask('record_count')")?;
-    let (range, counts) = answer.split_once(": all ").with_context(|| answer.clone())?;
-    let (from, to) =
-        range.strip_prefix("from ").and_then(|range| range.split_once(" to ")).with_context(|| answer.clone())?;
-    let told = counts.split(',').next().context("a count")?.parse()?;
-    let lines = cluster.pg_waldump([format!("--start={from}"), format!("--end={to}")])?.lines().count();
-    Ok((lines as u64, told))
+    let counted = cluster.ask_counting_plugin("record_count")?;
+    Ok((cluster.count_by_pg_waldump(counted.from, counted.to)?["Total"], counted.counts["all"]))
 }
 
 #[test]
@@ -61,7 +51,7 @@ fn one_that_fails_is_tried_again_at_the_same_record() -> Result<()> {
     tell(&cluster, "fail 2")?;
     cluster.psql(DATABASE, "CREATE TABLE t AS SELECT generate_series(1, 100)")?;
     wait_until_told(&cluster, "does_as_told")?;
-    wait_for_row(&cluster, "does_as_told", "state = 'running' AND failures = 2")?;
+    cluster.wait_for_plugin_row("does_as_told", "state = 'running' AND failures = 2")?;
     let error = row(&cluster, "does_as_told", "last_error, last_error_time <= now(), retry_time IS NULL")?;
     assert!(
         error.contains("does_as_told fails for the 2. time") && error.ends_with("t\tt") | error.ends_with("t|t"),
@@ -92,7 +82,10 @@ fn one_that_fails_is_tried_again_at_the_same_record() -> Result<()> {
 fn one_that_always_fails_is_switched_off_and_gets_another_chance_at_a_reload() -> Result<()> {
     let cluster = cluster("does_as_told, garbagemap")?;
     tell(&cluster, "fail 4")?;
-    wait_for_row(&cluster, "does_as_told", "state = 'off' AND failures = 3 AND NOT wal_kept AND retry_time IS NULL")?;
+    cluster.wait_for_plugin_row(
+        "does_as_told",
+        "state = 'off' AND failures = 3 AND NOT wal_kept AND retry_time IS NULL",
+    )?;
     let line = cluster.wait_for_log("it is switched off after 3 failures", TIMEOUT)?;
     assert!(line.contains("a configuration reload gives it another chance"), "{line}");
     let error = cluster.psql(DATABASE, "SELECT walker_ask('does_as_told')").unwrap_err();
@@ -106,7 +99,7 @@ fn one_that_always_fails_is_switched_off_and_gets_another_chance_at_a_reload() -
     cluster.psql(DATABASE, "SELECT garbagemap_wait(pg_current_wal_flush_lsn(), 10000)")?;
     assert_eq!(cluster.psql(DATABASE, "SELECT sum(n_dead_tuples) FROM garbage_summary('t')")?, "100");
     cluster.reload()?;
-    wait_for_row(&cluster, "does_as_told", "state = 'running' AND failures = 4")?;
+    cluster.wait_for_plugin_row("does_as_told", "state = 'running' AND failures = 4")?;
     wait_until_told(&cluster, "does_as_told")
 }
 
@@ -138,7 +131,7 @@ fn one_that_is_slow_has_a_lag_and_neither_the_others_nor_the_server_have_one() -
     cluster.psql(DATABASE, "CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 1000)")?;
     let end = cluster.flush_wal()?;
     let lag = "lag_bytes > 5000 AND state = 'catching up' AND total_time > 100 AND lag > '0'::interval";
-    wait_for_row(&cluster, "does_as_told", lag)?;
+    cluster.wait_for_plugin_row("does_as_told", lag)?;
     // Work goes on while it is far behind.
     cluster.psql(DATABASE, "INSERT INTO t SELECT 1; UPDATE t SET id = 2 WHERE id = 1; DROP TABLE t; CHECKPOINT")?;
     wait_until_told(&cluster, "record_count")?;
@@ -158,12 +151,11 @@ fn one_that_ends_the_process_is_to_blame_for_it() -> Result<()> {
     let line = cluster.wait_for_log_since(mark, "plugin \"does_as_told\" ended the process", TIMEOUT)?;
     assert!(line.contains("WARNING") && line.contains("it is tried again in 20ms"), "{line}");
     // It keeps nothing, so that it begins behind what made it do so.
-    wait_for_row(
-        &cluster,
+    cluster.wait_for_plugin_row(
         "does_as_told",
         "state = 'running' AND failures = 1 AND last_error LIKE '%ended the process%'",
     )?;
-    wait_for_row(&cluster, "record_count", "state = 'running' AND failures = 0 AND last_error IS NULL")?;
+    cluster.wait_for_plugin_row("record_count", "state = 'running' AND failures = 0 AND last_error IS NULL")?;
     // Told to end, the worker ends by itself, and nobody is to blame.
     let mark = cluster.log_mark()?;
     cluster.kill_background_worker("walker", Signal::TERM)?;
@@ -173,7 +165,7 @@ fn one_that_ends_the_process_is_to_blame_for_it() -> Result<()> {
     let mark = cluster.log_mark()?;
     tell(&cluster, "end 0")?;
     cluster.wait_for_log_since(mark, "plugin \"does_as_told\" ended the process", TIMEOUT)?;
-    wait_for_row(&cluster, "does_as_told", "state = 'running' AND failures = 2")
+    cluster.wait_for_plugin_row("does_as_told", "state = 'running' AND failures = 2")
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Plugins in C and in Rust, good and bad, in a real server.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use walker_testing::{Cluster, Installation, Mode, Signal, poll};
+use walker_testing::{Cluster, Installation, Mode, Signal};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -29,53 +28,12 @@ fn load(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// What a counting plugin says: `from 0/1 to 0/2: all 3, heap 1, ...`.
-#[derive(Debug)]
-struct Counted {
-    from: String,
-    to: String,
-    counts: BTreeMap<String, u64>,
-}
-
-impl Counted {
-    fn parse(text: &str) -> Option<Self> {
-        let (range, counts) = text.split_once(": ")?;
-        let (from, to) = range.strip_prefix("from ")?.split_once(" to ")?;
-        let count = |part: &str| {
-            let (name, number) = part.trim().rsplit_once(' ')?;
-            Some((name.to_owned(), number.parse().ok()?))
-        };
-        let counts = counts.split(',').map(count).collect::<Option<_>>()?;
-        Some(Self { from: from.to_owned(), to: to.to_owned(), counts })
-    }
-}
-
-/// Records by resource manager in a range, as pg_waldump counts them.
-fn by_pg_waldump(cluster: &Cluster, from: &str, to: &str) -> Result<BTreeMap<String, u64>> {
-    let output = cluster.pg_waldump(["--stats", &format!("--start={from}"), &format!("--end={to}")])?;
-    let row = |line: &str| {
-        let mut words = line.split_whitespace();
-        Some((words.next()?.to_owned(), words.next()?.parse::<u64>().ok()?))
-    };
-    Ok(output.lines().filter_map(row).collect())
-}
-
-fn ask(cluster: &Cluster, plugin: &str) -> Result<Counted> {
-    let lsn = cluster.flush_wal()?;
-    let counted = poll(TIMEOUT, || {
-        let answer = cluster.psql("postgres", &format!("SELECT walker_ask('{plugin}')"))?;
-        let counted = Counted::parse(&answer).with_context(|| answer)?;
-        Ok((counted.to.parse::<pgwal::Lsn>()? >= lsn).then_some(counted))
-    })?;
-    counted.context("the plugin did not arrive at the end of the WAL")
-}
-
 #[test]
 fn a_plugin_in_c_counts_what_pg_waldump_counts() -> Result<()> {
     let cluster = cluster("record_count")?;
     load(&cluster)?;
-    let counted = ask(&cluster, "record_count")?;
-    let expected = by_pg_waldump(&cluster, &counted.from, &counted.to)?;
+    let counted = cluster.ask_counting_plugin("record_count")?;
+    let expected = cluster.count_by_pg_waldump(counted.from, counted.to)?;
     assert!(expected["Heap"] > 2000);
     for (ours, theirs) in [
         ("all", "Total"),
@@ -96,8 +54,8 @@ fn a_plugin_in_c_counts_what_pg_waldump_counts() -> Result<()> {
 fn a_plugin_in_rust_counts_what_pg_waldump_counts() -> Result<()> {
     let cluster = cluster("record_count_rust, record_count")?;
     load(&cluster)?;
-    let counted = ask(&cluster, "record_count_rust")?;
-    let mut expected = by_pg_waldump(&cluster, &counted.from, &counted.to)?;
+    let counted = cluster.ask_counting_plugin("record_count_rust")?;
+    let mut expected = cluster.count_by_pg_waldump(counted.from, counted.to)?;
     expected.retain(|_, count| *count > 0);
     let total = expected.remove("Total").context("no total")?;
     let mut counts = counted.counts;
@@ -139,8 +97,8 @@ fn fails_alone(plugin: &str, cause: &str) -> Result<()> {
     load(&cluster)?;
     let line = cluster.wait_for_log(&format!("plugin \"{plugin}\" failed at WAL record"), TIMEOUT)?;
     assert!(line.contains("WARNING") && line.contains(cause) && line.contains("is tried again in"), "{line}");
-    let counted = ask(&cluster, "record_count")?;
-    let expected = by_pg_waldump(&cluster, &counted.from, &counted.to)?;
+    let counted = cluster.ask_counting_plugin("record_count")?;
+    let expected = cluster.count_by_pg_waldump(counted.from, counted.to)?;
     assert_eq!(counted.counts["all"], expected["Total"]);
     assert_eq!(cluster.background_workers("walker")?, worker, "the worker is another");
     let error = cluster.psql("postgres", &format!("SELECT walker_ask('{plugin}')")).unwrap_err();
@@ -174,7 +132,7 @@ fn what_cannot_be_loaded_is_named_and_left_out() -> Result<()> {
         assert!(log.contains(expected), "{expected} is not in\n{log}");
     }
     load(&cluster)?;
-    ask(&cluster, "record_count")?;
+    cluster.ask_counting_plugin("record_count")?;
     let error = cluster.psql("postgres", "SELECT walker_ask('no_such_plugin')").unwrap_err();
     assert!(format!("{error:#}").contains("plugin \"no_such_plugin\" has failed"), "{error:#}");
     Ok(())
@@ -220,11 +178,11 @@ fn the_worker_answers_signals() -> Result<()> {
     cluster.configure([("log_min_messages", "debug1")])?;
     cluster.reload()?;
     load(&cluster)?;
-    ask(&cluster, "record_count")?;
+    cluster.ask_counting_plugin("record_count")?;
     assert_eq!(cluster.background_workers("walker")?, worker);
     // SIGINT: there is nothing to cancel.
     cluster.psql("postgres", "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'walker'")?;
-    ask(&cluster, "record_count")?;
+    cluster.ask_counting_plugin("record_count")?;
     assert_eq!(cluster.background_workers("walker")?, worker);
     // SIGTERM: it stops in order, and PostgreSQL starts another.
     let mark = cluster.log_mark()?;
@@ -232,7 +190,7 @@ fn the_worker_answers_signals() -> Result<()> {
     cluster.wait_for_log_since(mark, "walker: stopped at", TIMEOUT)?;
     cluster.wait_for_log_since(mark, "walker: walking over WAL", TIMEOUT)?;
     cluster.psql("postgres", "INSERT INTO t VALUES (100001, 'after')")?;
-    ask(&cluster, "record_count")?;
+    cluster.ask_counting_plugin("record_count")?;
     Ok(())
 }
 
@@ -246,7 +204,7 @@ fn a_question_is_withdrawn_when_its_asker_is_cancelled() -> Result<()> {
     for _ in 0..40 {
         assert!(cluster.psql("postgres", cancelled).is_err());
     }
-    ask(&cluster, "record_count")?;
+    cluster.ask_counting_plugin("record_count")?;
     Ok(())
 }
 
@@ -254,7 +212,7 @@ fn a_question_is_withdrawn_when_its_asker_is_cancelled() -> Result<()> {
 fn an_idle_worker_sleeps() -> Result<()> {
     let cluster = cluster("record_count")?;
     cluster.flush_wal()?;
-    ask(&cluster, "record_count")?;
+    cluster.ask_counting_plugin("record_count")?;
     let worker = cluster.background_workers("walker")?;
     let switches = || -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", worker[0]))?;

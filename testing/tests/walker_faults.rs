@@ -7,8 +7,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use fault::{
-    DATABASE, Load, RUNS, TIMEOUT, prepare, prepare_with, recycle_soon, restart_lsn, restart_with, start, wait_for_row,
-    wait_for_wal,
+    DATABASE, Load, RUNS, TIMEOUT, prepare, prepare_with, recycle_soon, restart_lsn, restart_with, start, wait_for_wal,
 };
 use walker_testing::{
     Cluster, Mode, Signal, WalCopy, assert_all_told, assert_garbage_equal, assert_garbage_right, change_again, poll,
@@ -25,8 +24,8 @@ fn assert_nothing_was_lost(cluster: &Cluster, wal: &WalCopy) -> Result<()> {
     assert_garbage_equal(cluster)?;
     let log = cluster.log()?;
     assert!(!log.contains("begins anew") && !log.contains("begin anew"), "{log}");
-    wait_for_row(cluster, "record_checksum", RUNS)?;
-    wait_for_row(cluster, "garbagemap", RUNS)
+    cluster.wait_for_plugin_row("record_checksum", RUNS)?;
+    cluster.wait_for_plugin_row("garbagemap", RUNS)
 }
 
 #[test]
@@ -38,13 +37,13 @@ fn a_worker_that_is_told_to_stop_under_load_goes_on_where_it_was() -> Result<()>
         let mark = cluster.log_mark()?;
         cluster.kill_background_worker("walker", Signal::TERM)?;
         cluster.wait_for_log_since(mark, "walker: stopped at", TIMEOUT)?;
-        wait_for_row(&cluster, "record_checksum", "state = 'stopped' AND pid IS NULL AND lag_bytes > 0")?;
+        cluster.wait_for_plugin_row("record_checksum", "state = 'stopped' AND pid IS NULL AND lag_bytes > 0")?;
         cluster.wait_for_log_since(mark, "walker: walking over WAL", TIMEOUT)?;
     }
     wait_for_wal(&cluster, MUCH)?;
     drop(load);
     assert_nothing_was_lost(&cluster, &wal)?;
-    wait_for_row(&cluster, "record_checksum", "failures = 0 AND last_error IS NULL AND wal_kept")
+    cluster.wait_for_plugin_row("record_checksum", "failures = 0 AND last_error IS NULL AND wal_kept")
 }
 
 #[test]
@@ -87,7 +86,10 @@ fn while_the_worker_stands_still_the_server_goes_on_and_wal_is_held_back() -> Re
     }
     drop(load);
     assert_eq!(restart_lsn(&cluster)?, held);
-    wait_for_row(&cluster, "record_checksum", &format!("lag_bytes > {MUCH} AND lag > '0' AND flushed_lsn = '{held}'"))?;
+    cluster.wait_for_plugin_row(
+        "record_checksum",
+        &format!("lag_bytes > {MUCH} AND lag > '0' AND flushed_lsn = '{held}'"),
+    )?;
     wal.renew(&cluster)?;
     drop(stopped);
     assert_nothing_was_lost(&cluster, &wal)?;
@@ -145,7 +147,7 @@ fn while_the_disk_is_full_wal_is_held_back_and_what_was_kept_stays() -> Result<(
         let row = format!(
             "flushed_lsn = '{held}' AND failures > 0 AND last_error LIKE '%could not write file%' AND wal_kept"
         );
-        wait_for_row(&cluster, "record_checksum", &row)?;
+        cluster.wait_for_plugin_row("record_checksum", &row)?;
         assert_nothing_was_lost(&cluster, &wal)?;
         if room_again {
             cluster.limit_worker_files("unlimited")?;
@@ -168,7 +170,7 @@ fn without_a_slot_everything_is_told_and_once_one_is_free_it_is_taken() -> Resul
     let unusable = "replication slot \"walker\" cannot be used";
     let line = cluster.wait_for_log(unusable, TIMEOUT)?;
     assert!(line.contains("WARNING") && line.contains("\"max_replication_slots\" is zero"), "{line}");
-    wait_for_row(&cluster, "record_checksum", "NOT wal_kept")?;
+    cluster.wait_for_plugin_row("record_checksum", "NOT wal_kept")?;
     assert_nothing_was_lost(&cluster, &wal)?;
 
     restart_with(&mut cluster, &[("max_replication_slots", "1"), ("walker.slot_name", "")])?;
@@ -183,7 +185,7 @@ fn without_a_slot_everything_is_told_and_once_one_is_free_it_is_taken() -> Resul
     cluster.psql(DATABASE, "SELECT pg_drop_replication_slot('another')")?;
     let taken = "SELECT count(*) = 1 FROM pg_replication_slots WHERE slot_name = 'walker' AND active";
     cluster.wait_until_true(DATABASE, taken, TIMEOUT)?;
-    wait_for_row(&cluster, "record_checksum", "wal_kept")?;
+    cluster.wait_for_plugin_row("record_checksum", "wal_kept")?;
     assert_nothing_was_lost(&cluster, &wal)
 }
 
@@ -202,9 +204,9 @@ fn wrong_settings_are_told_and_the_right_ones_hold() -> Result<()> {
         assert!(line.contains("WARNING") && line.contains(why), "{line}");
     }
     let waits = "state = 'waiting' AND failures > 0 AND retry_time > last_error_time AND last_error LIKE '%{}%'";
-    wait_for_row(&cluster, "no_such_plugin", &waits.replace("{}", "could not access file"))?;
-    wait_for_row(&cluster, "pgstattuple", &waits.replace("{}", "has no function"))?;
-    wait_for_row(&cluster, "record_checksum", "failures = 0 AND last_error IS NULL AND NOT wal_kept")?;
+    cluster.wait_for_plugin_row("no_such_plugin", &waits.replace("{}", "could not access file"))?;
+    cluster.wait_for_plugin_row("pgstattuple", &waits.replace("{}", "has no function"))?;
+    cluster.wait_for_plugin_row("record_checksum", "failures = 0 AND last_error IS NULL AND NOT wal_kept")?;
     assert_nothing_was_lost(&cluster, &wal)?;
     // With a list that says nothing no plugin is told anything; once it is right, all of what was written meanwhile.
     cluster.stop(Mode::Fast)?;
@@ -238,7 +240,7 @@ fn with_the_minimal_level_all_that_is_in_the_log_is_told_and_no_number_is_said_t
          DELETE FROM unlogged_so_far WHERE id % 3 = 0; COMMIT; DELETE FROM unlogged_so_far WHERE id = 5000;
          BEGIN; TRUNCATE plain; INSERT INTO plain SELECT g, 'z' FROM generate_series(1, 3000) g; COMMIT",
     )?;
-    wait_for_row(&cluster, "record_checksum", "NOT wal_kept")?;
+    cluster.wait_for_plugin_row("record_checksum", "NOT wal_kept")?;
     let exact = "SELECT count(*) FROM pg_class c, garbage_summary(c.oid::regclass)
                  WHERE relkind IN ('r', 'm', 't') AND relpersistence = 'p' AND inexact IS NULL";
     let assert_told_and_inexact = |cluster: &Cluster| -> Result<()> {

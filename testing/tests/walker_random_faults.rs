@@ -5,7 +5,7 @@ mod fault;
 use std::env;
 
 use anyhow::{Context as _, Result, ensure};
-use fault::{DATABASE, Load, RUNS, TIMEOUT, prepare_with, start, wait_for_row, wait_for_wal};
+use fault::{DATABASE, Load, RUNS, TIMEOUT, prepare_with, start, wait_for_wal};
 use walker_testing::{Cluster, Mode, Signal, WalCopy, assert_all_told, assert_garbage_equal, record_checksum_cluster};
 
 /// So many faults; more by the variable, for long runs.
@@ -126,7 +126,7 @@ fn compare(cluster: &Cluster, wal: &WalCopy) -> Result<()> {
     let told = assert_all_told(cluster, wal)?;
     ensure!(told.ranges.len() == 1, "{told}");
     for plugin in ["record_checksum", "garbagemap"] {
-        wait_for_row(cluster, plugin, RUNS)?;
+        cluster.wait_for_plugin_row(plugin, RUNS)?;
     }
     assert_garbage_equal(cluster)?;
     let log = cluster.log()?;

@@ -4,7 +4,7 @@
 mod fault;
 
 use anyhow::{Result, ensure};
-use fault::{DATABASE, Load, RUNS, TIMEOUT, prepare_with, wait_for_row, wait_for_wal};
+use fault::{DATABASE, Load, RUNS, TIMEOUT, prepare_with, wait_for_wal};
 use walker_testing::{
     Cluster, LogMark, assert_all_told, assert_garbage_equal, change_again, poll, record_checksum_cluster,
 };
@@ -42,7 +42,7 @@ fn a_plugin_that_fails_under_load_is_told_everything_once_more_from_what_it_kept
     drop(load);
     let told = assert_all_told(&cluster, &wal)?;
     assert_eq!(told.ranges.len(), 1, "{told}");
-    wait_for_row(&cluster, "record_checksum", RUNS)?;
+    cluster.wait_for_plugin_row("record_checksum", RUNS)?;
     assert_garbage_equal(&cluster)?;
     let log = cluster.log()?;
     assert!(!log.contains("begins anew") && !log.contains("plugin \"garbagemap\""), "{log}");
@@ -60,7 +60,7 @@ fn a_plugin_that_waits_to_be_tried_again_does_not_keep_others_waiting() -> Resul
     let row =
         "state = 'waiting' AND failures = 1 AND retry_time > last_error_time + '5 min' AND wal_kept AND lag_bytes > 0
          AND last_error LIKE '%was asked to fail%'";
-    wait_for_row(&cluster, "record_checksum", row)?;
+    cluster.wait_for_plugin_row("record_checksum", row)?;
     drop(load);
     change_again(&cluster)?;
     assert_garbage_equal(&cluster)?;
@@ -70,7 +70,7 @@ fn a_plugin_that_waits_to_be_tried_again_does_not_keep_others_waiting() -> Resul
     cluster.reload()?;
     let told = assert_all_told(&cluster, &wal)?;
     assert_eq!(told.ranges.len(), 1, "{told}");
-    wait_for_row(&cluster, "record_checksum", RUNS)?;
+    cluster.wait_for_plugin_row("record_checksum", RUNS)?;
     assert_garbage_equal(&cluster)
 }
 
@@ -83,8 +83,7 @@ fn a_plugin_that_is_switched_off_gets_another_chance_at_a_reload() -> Result<()>
     let load = Load::start(&cluster)?;
     let (mark, line) = fail(&cluster)?;
     assert!(line.contains("it is switched off after 1 failure"), "{line}");
-    wait_for_row(
-        &cluster,
+    cluster.wait_for_plugin_row(
         "record_checksum",
         "state = 'off' AND failures = 1 AND retry_time IS NULL AND NOT wal_kept",
     )?;
@@ -95,6 +94,6 @@ fn a_plugin_that_is_switched_off_gets_another_chance_at_a_reload() -> Result<()>
     cluster.reload()?;
     let told = assert_all_told(&cluster, &wal)?;
     assert_eq!(told.ranges.len(), 1, "{told}");
-    wait_for_row(&cluster, "record_checksum", RUNS)?;
+    cluster.wait_for_plugin_row("record_checksum", RUNS)?;
     assert_garbage_equal(&cluster)
 }

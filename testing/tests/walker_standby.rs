@@ -6,7 +6,7 @@ mod fault;
 use std::fs;
 
 use anyhow::{Result, ensure};
-use fault::{DATABASE, Load, RUNS, TIMEOUT, prepare, prepare_with, start, wait_for_row, wait_for_wal};
+use fault::{DATABASE, Load, RUNS, TIMEOUT, prepare, prepare_with, start, wait_for_wal};
 use pgwal::Lsn;
 use walker_testing::{
     Cluster, Mode, RecordChecksum, RecordRange, WalCopy, assert_all_told, assert_garbage_equal,
@@ -37,7 +37,7 @@ fn assert_told_without_gap(cluster: &Cluster, wal: &WalCopy) -> Result<()> {
     ensure!(told.ranges.len() == 1, "{told}");
     let log = cluster.log()?;
     assert!(!log.contains("begins anew") && !log.contains("begin anew"), "{log}");
-    wait_for_row(cluster, "record_checksum", RUNS)
+    cluster.wait_for_plugin_row("record_checksum", RUNS)
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_worker_that_is_behind_when_the_timeline_changes_follows_it() -> Result<()> 
     let standby = standby(&primary)?;
     let wal = WalCopy::of(&standby)?;
     assert_told_up_to(&standby, wait_for_replay(&standby, &primary)?, &wal)?;
-    wait_for_row(&standby, "record_checksum", RUNS)?;
+    standby.wait_for_plugin_row("record_checksum", RUNS)?;
     let stopped = standby.stop_worker()?;
     change_again(&primary)?;
     primary.psql(DATABASE, "CHECKPOINT")?;
@@ -109,7 +109,7 @@ fn a_worker_that_is_behind_when_the_timeline_changes_follows_it() -> Result<()> 
         change_again(&standby)?;
         standby.psql(DATABASE, "SELECT pg_switch_wal(); CHECKPOINT")?;
     }
-    wait_for_row(&standby, "record_checksum", "lag_bytes > 1000000 AND lag > '0'")?;
+    standby.wait_for_plugin_row("record_checksum", "lag_bytes > 1000000 AND lag > '0'")?;
     drop(stopped);
     assert_told_without_gap(&standby, &wal)?;
     assert_garbage_right_and_then_known(&standby)
@@ -143,7 +143,7 @@ fn a_standby_that_follows_another_goes_on_after_a_restart_on_the_timeline_that_i
     let replayed: Lsn = last.psql(DATABASE, "SELECT pg_last_wal_replay_lsn()")?.parse()?;
     ensure!(waits.is_some() && replayed < kept, "{replayed} {kept}");
     // There is nothing that it could be told yet.
-    wait_for_row(&last, "record_checksum", "state = 'starting' AND applied_lsn IS NULL")?;
+    last.wait_for_plugin_row("record_checksum", "state = 'starting' AND applied_lsn IS NULL")?;
     last.configure([("recovery_min_apply_delay", "0")])?;
     last.reload()?;
     last.wait_for_log_since(mark, "walker: walking over WAL", TIMEOUT)?;
@@ -220,7 +220,7 @@ fn a_rewound_server_goes_on_with_the_log_that_it_has_now() -> Result<()> {
         wal.renew(&old)?;
         if undone_state {
             assert!(unusable.is_some_and(|line| line.contains("this log does not hold")), "{log}");
-            wait_for_row(&old, "record_checksum", "failures > 0 AND last_error LIKE '%this log does not hold%'")?;
+            old.wait_for_plugin_row("record_checksum", "failures > 0 AND last_error LIKE '%this log does not hold%'")?;
             // What it was told of the other branch stays told; behind the gap it is the log of the new one.
             let (before, behind) = told.ranges.split_at(undone.ranges.len());
             let end = |ranges: &[RecordRange]| ranges.last().map(|range| range.end);

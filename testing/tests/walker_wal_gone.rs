@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use anyhow::{Context as _, Result, ensure};
 use fault::{
     DATABASE, RUNS, TIMEOUT, has_wal, keep_all, prepare, prepare_with, recycle_soon, restart_lsn, restart_with,
-    wait_for_row, write_and_recycle,
+    write_and_recycle,
 };
 use pgwal::Lsn;
 use walker_testing::{
@@ -26,7 +26,7 @@ fn assert_one_gap(cluster: &Cluster, wal: &WalCopy, before: &RecordChecksum) -> 
     let ((first, end), (first_before, end_before)) = last(&told).zip(last(before)).context("no range")?;
     ensure!(first == first_before && end >= end_before, "{told}, and before: {before}");
     assert_garbage_right_and_then_known(cluster)?;
-    wait_for_row(cluster, "record_checksum", RUNS)?;
+    cluster.wait_for_plugin_row("record_checksum", RUNS)?;
     // It is told once.
     let again = assert_all_told(cluster, wal)?;
     ensure!(again.ranges.len() == 2, "{again}");
@@ -37,7 +37,7 @@ fn assert_one_gap(cluster: &Cluster, wal: &WalCopy, before: &RecordChecksum) -> 
 fn assert_warned(cluster: &Cluster, mark: LogMark, cause: &str) -> Result<()> {
     let line = cluster.wait_for_log_since(mark, cause, TIMEOUT)?;
     ensure!(line.contains("WARNING"), "{line}");
-    wait_for_row(cluster, "record_checksum", &format!("last_error LIKE '%{cause}%'"))
+    cluster.wait_for_plugin_row("record_checksum", &format!("last_error LIKE '%{cause}%'"))
 }
 
 /// How PostgreSQL names a segment that is not there any more (`src/backend/access/transam/xlogutils.c`: `wal_segment_open`).

@@ -61,10 +61,9 @@ impl fmt::Display for Failure {
             FailureKind::Gap => write!(formatter, "failed at a gap behind {last_good}")?,
             FailureKind::Resume => formatter.write_str("cannot use the state that it kept, and begins anew")?,
             FailureKind::Flush => write!(formatter, "could not keep its state of {last_good}")?,
-            FailureKind::Work => {}
+            FailureKind::Work => formatter.write_str("failed")?,
             FailureKind::Shutdown => formatter.write_str("could not shut down")?,
         }
-        let colon = if *kind == FailureKind::Work { "failed: " } else { ": " };
-        write!(formatter, "{colon}{cause}")
+        write!(formatter, ": {cause}")
     }
 }

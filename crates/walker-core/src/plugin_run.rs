@@ -132,16 +132,6 @@ impl PluginRun {
         self.from = self.position;
     }
 
-    /// What it had kept cannot be used.
-    pub(crate) fn cannot_resume(&mut self, cause: PluginError) -> Failure {
-        self.failure(FailureKind::Resume, cause)
-    }
-
-    /// It cannot be told yet where it is to go on.
-    pub(crate) fn cannot_start(&mut self, cause: PluginError) -> Failure {
-        self.failure(FailureKind::Startup, cause)
-    }
-
     /// The process ended so often in its callbacks, the last time just before this one.
     pub(crate) fn ended_process(&mut self, times: u32) -> Failure {
         let failure = self.failure(FailureKind::Process, "see the messages before".into());
@@ -239,7 +229,8 @@ impl PluginRun {
         outcome
     }
 
-    fn failure(&mut self, kind: FailureKind, cause: PluginError) -> Failure {
+    /// It failed in this way.
+    pub(crate) fn failure(&mut self, kind: FailureKind, cause: PluginError) -> Failure {
         self.counts.failures += 1;
         if kind.stops() {
             self.failed = true;

@@ -10,7 +10,7 @@ use pgwal::Lsn;
 
 use crate::counts_by_rmgr::CountsByRmgr;
 use crate::event::{Event, Next};
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::log::{Held, Log};
 use crate::log_position::LogPosition;
 use crate::plugin::{Plugin, PluginError, Resume};
@@ -163,7 +163,7 @@ impl<L: Log> Walker<L> {
             }
             Held::NotYet => self.resting.push(Resting { run, rest: Rest::NotYet(position) }),
             Held::Unknown(cause) => {
-                let failure = run.cannot_start(cause.into());
+                let failure = run.failure(FailureKind::Startup, cause.into());
                 self.rest(run, failure);
             }
             Held::No(reason) => self.refuse(run, reason.into()),
@@ -172,7 +172,7 @@ impl<L: Log> Walker<L> {
 
     /// The plugin begins anew, since what it has kept cannot be used.
     fn refuse(&mut self, mut run: PluginRun, cause: PluginError) {
-        let failure = run.cannot_resume(cause);
+        let failure = run.failure(FailureKind::Resume, cause);
         self.note(failure, Next::GoesOn);
         self.begin_anew(run);
     }

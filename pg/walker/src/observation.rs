@@ -85,9 +85,7 @@ impl Observation {
 
     /// The text stays the same as long as the plugins do: how far they are is in the view.
     fn show(&mut self, active: bool, walker: &Walker<ServerLog>) {
-        let names = walker.walking();
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        let shown = (active, format!("walking over WAL, plugins: {names}"));
+        let shown = (active, format!("walking over WAL, plugins: {}", walking(walker)));
         if self.shown == shown {
             return;
         }
@@ -100,6 +98,12 @@ impl Observation {
         }
         self.shown = shown;
     }
+}
+
+/// The plugins that are told records, for people.
+pub(crate) fn walking(walker: &Walker<ServerLog>) -> String {
+    let names = walker.walking();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// Whether WAL that the plugin needs is held back. One that has not started yet needs all that is.

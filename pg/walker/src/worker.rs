@@ -20,7 +20,7 @@ use crate::c_plugin::CPlugin;
 use crate::callback;
 use crate::log::ServerLog;
 use crate::mailbox::{self, Answers};
-use crate::observation::Observation;
+use crate::observation::{Observation, walking};
 use crate::retention::Retention;
 use crate::settings;
 
@@ -117,8 +117,7 @@ impl Worker {
         // That may take a while, or fail: who looks sees them start.
         self.observe(false);
         self.walker.attend();
-        let (start, names) = (self.walker.earliest(), self.walker.walking());
-        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let (start, names) = (self.walker.earliest(), walking(&self.walker));
         // That says where they begin.
         let events = self.walker.take_events().into_iter().filter(|event| !matches!(event, Event::Begins { .. }));
         events.for_each(tell);

@@ -113,14 +113,6 @@ pub(crate) fn has_wal(cluster: &Cluster, lsn: Lsn) -> Result<bool> {
     Ok(cluster.wal_directory().join(cluster.psql(DATABASE, &name)?).exists())
 }
 
-/// Waits until the plugin's row in `pg_stat_walker` fulfils a condition.
-pub(crate) fn wait_for_row(cluster: &Cluster, plugin: &str, condition: &str) -> Result<()> {
-    let row = |columns: &str| format!("SELECT {columns} FROM pg_stat_walker WHERE plugin = '{plugin}'");
-    let is_so = poll(TIMEOUT, || Ok((cluster.psql(DATABASE, &row(condition))? == "t").then_some(())))?;
-    ensure!(is_so.is_some(), "{plugin} is not {condition}: {}", cluster.psql(DATABASE, &row("pg_stat_walker.*"))?);
-    Ok(())
-}
-
 /// The plugin was told all, as its row says too, and is not to be tried again.
 pub(crate) const RUNS: &str = "state = 'running' AND pid IS NOT NULL AND lag_bytes = 0 AND applied_lsn = received_lsn
      AND flushed_lsn <= applied_lsn AND records > 0 AND retry_time IS NULL";
