@@ -32,7 +32,7 @@ pub struct ItemId {
 
 impl ItemId {
     /// Takes it apart: 15 bits offset, 2 bits flags, 15 bits length.
-    fn new(bits: u32) -> Self {
+    pub(crate) fn new(bits: u32) -> Self {
         let flags = match bits >> 15 & 3 {
             0 => ItemFlags::Unused,
             1 => ItemFlags::Normal,

@@ -9,6 +9,7 @@
 //! - [`Record::identify`], [`Record::append_description`], [`Record::append_line`]: the words of `pg_waldump`, into a
 //!   [`TextBuffer`]; [`Descriptors`] for the records of extensions, [`TimeZone`] for local times.
 //! - [`Image`]: full-page images; [`HeapPage`] and [`VisibilityMapPage`]: what is on such a page.
+//! - [`CustomRmgr`], [`operations!`]: what is known of an extension's own records. [`DataPage`]: a page that they change.
 //! - [`SegmentName`], [`TimelineHistory`]: which file holds which part of the log.
 //!
 //! Sources in PostgreSQL: `src/include/access/xlogrecord.h`, `src/include/access/xlog_internal.h`,
@@ -21,6 +22,8 @@
 
 mod crc32c;
 mod cursor;
+mod custom_rmgr;
+mod data_page;
 mod describe;
 mod descriptor;
 mod error;
@@ -43,6 +46,8 @@ mod visibility_map;
 mod visit;
 
 pub use cursor::Cursor;
+pub use custom_rmgr::{CustomRmgr, CustomRmgrId, Operation, OperationCode};
+pub use data_page::{DataPage, NoSpace, PageHeaderError};
 pub use descriptor::{Descriptor, Descriptors, RegisterError};
 pub use error::{Malformed, ReadError, ReadErrorKind, RecordError};
 pub use heap_page::{HeapPage, ItemFlags, ItemId, TupleHeader, Updater, infomask};
