@@ -1,0 +1,181 @@
+//! A pin on a buffer, and perhaps a lock of its content: what all guards of buffers have in common.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::thread::panicking;
+
+use pgrx::pg_sys;
+use pgwal::DataPage;
+
+use crate::held_locks;
+
+const _: () = assert!(pg_sys::BLCKSZ as usize == DataPage::SIZE, "only a BLCKSZ of 8192 is supported");
+
+// Those that never raise an ERROR, without pgrx's guard: it would cost as much as the functions themselves.
+unsafe extern "C-unwind" {
+    fn LockBuffer(buffer: pg_sys::Buffer, mode: std::ffi::c_int);
+    fn ReleaseBuffer(buffer: pg_sys::Buffer);
+    fn MarkBufferDirty(buffer: pg_sys::Buffer);
+}
+
+/// How the content of a buffer is to be locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lock {
+    Share,
+    Exclusive,
+    /// Exclusively, once nobody else has a pin.
+    Cleanup,
+}
+
+/// A pinned buffer. Dropped, it is unlocked and released.
+///
+/// While an ERROR passes, PostgreSQL has forgotten how many locks were taken, and its abort releases them: then nothing is
+/// done here. While a panic passes that is not an ERROR, they are released as usual, since it may be caught
+/// before it ends the transaction.
+#[derive(Debug)]
+pub(crate) struct HeldBuffer {
+    buffer: pg_sys::Buffer,
+    /// Who was to release it when it was pinned.
+    owner: pg_sys::ResourceOwner,
+    is_locked: bool,
+    /// Whether it stays locked until the process ends, whatever happens.
+    is_kept: bool,
+    /// Buffers belong to one process's only thread.
+    _not_send: PhantomData<*mut ()>,
+}
+
+impl HeldBuffer {
+    /// Takes over a pin.
+    ///
+    /// # Safety
+    /// The buffer was just pinned by this process, for its current resource owner, and nobody else releases it.
+    pub(crate) unsafe fn pinned(buffer: pg_sys::Buffer) -> Self {
+        // SAFETY: a global variable of this process.
+        let owner = unsafe { pg_sys::CurrentResourceOwner };
+        Self { buffer, owner, is_locked: false, is_kept: false, _not_send: PhantomData }
+    }
+
+    /// Takes over a pin and a lock, of whichever kind.
+    ///
+    /// # Safety
+    /// As [`HeldBuffer::pinned`], and its content was just locked.
+    pub(crate) unsafe fn locked(buffer: pg_sys::Buffer) -> Self {
+        held_locks::note(buffer);
+        // SAFETY: promised by the caller.
+        let mut held = unsafe { Self::pinned(buffer) };
+        held.is_locked = true;
+        held
+    }
+
+    /// Waits for the lock.
+    pub(crate) fn lock(&mut self, lock: Lock) {
+        held_locks::note(self.buffer);
+        let buffer = self.buffer;
+        // Forgotten again if an ERROR comes instead of the lock.
+        let noted = Noted(buffer);
+        // SAFETY: the buffer is pinned.
+        unsafe {
+            match lock {
+                Lock::Share => pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as _),
+                Lock::Exclusive => pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as _),
+                Lock::Cleanup => pg_sys::LockBufferForCleanup(buffer),
+            }
+        }
+        std::mem::forget(noted);
+        self.is_locked = true;
+    }
+
+    /// Locks it if that is possible at once; not for sharing. Returns whether it did.
+    pub(crate) fn try_lock(&mut self, lock: Lock) -> bool {
+        held_locks::note(self.buffer);
+        let noted = Noted(self.buffer);
+        // SAFETY: the buffer is pinned.
+        let locked = unsafe {
+            match lock {
+                Lock::Cleanup => pg_sys::ConditionalLockBufferForCleanup(self.buffer),
+                Lock::Share | Lock::Exclusive => pg_sys::ConditionalLockBuffer(self.buffer),
+            }
+        };
+        if locked {
+            std::mem::forget(noted);
+        }
+        self.is_locked = locked;
+        locked
+    }
+
+    /// Unlocks it; the pin stays.
+    pub(crate) fn unlock(&mut self) {
+        if self.is_locked {
+            self.is_locked = false;
+            held_locks::forget(self.buffer);
+            // SAFETY: it is locked by us; unlocking raises nothing.
+            unsafe { LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_UNLOCK as _) };
+        }
+    }
+
+    /// Keeps the lock until the process ends, so that nobody sees or writes what is on the page.
+    pub(crate) fn keep_locked(&mut self, keep: bool) {
+        self.is_kept = keep;
+    }
+
+    /// Its number; negative in a temporary relation.
+    pub(crate) fn number(&self) -> pg_sys::Buffer {
+        self.buffer
+    }
+
+    /// Its page (`BufferGetPage`).
+    pub(crate) fn page(&self) -> NonNull<DataPage> {
+        let buffer = self.buffer;
+        // SAFETY: the arrays are allocated before the first buffer can be pinned, and a valid number is an index there,
+        // from one.
+        let page = unsafe {
+            if buffer < 0 {
+                *pg_sys::LocalBufferBlockPointers.add((-buffer - 1) as usize)
+            } else {
+                pg_sys::BufferBlocks.add((buffer - 1) as usize * DataPage::SIZE).cast()
+            }
+        };
+        // SAFETY: no page of a pinned buffer is at address zero.
+        unsafe { NonNull::new_unchecked(page.cast()) }
+    }
+
+    /// Marks it as changed.
+    ///
+    /// # Safety
+    /// It is locked exclusively.
+    pub(crate) unsafe fn mark_dirty(&self) {
+        // SAFETY: pinned, and locked as the caller says; raises nothing then.
+        unsafe { MarkBufferDirty(self.buffer) }
+    }
+}
+
+impl Drop for HeldBuffer {
+    fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
+        // SAFETY: global variables of this process.
+        let (holds_interrupts, owner) = unsafe { (pg_sys::InterruptHoldoffCount > 0, pg_sys::CurrentResourceOwner) };
+        if self.is_locked {
+            if panicking() && !holds_interrupts {
+                // An ERROR passes: `errfinish` has reset the count that unlocking would decrement.
+                held_locks::forget(self.buffer);
+                return;
+            }
+            self.unlock();
+        }
+        if !panicking() || owner == self.owner {
+            // SAFETY: the pin is ours.
+            unsafe { ReleaseBuffer(self.buffer) };
+        }
+    }
+}
+
+/// A lock that was noted and may not be had.
+struct Noted(pg_sys::Buffer);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        held_locks::forget(self.0);
+    }
+}

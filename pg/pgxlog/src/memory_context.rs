@@ -1,0 +1,87 @@
+//! Memory that lives as long as the redo of one record.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+use pgrx::pg_sys;
+
+thread_local! {
+    /// Made when the first record is replayed. The startup process has one thread.
+    static CONTEXT: Cell<pg_sys::MemoryContext> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// Memory for the redo of one record: what is taken from it is freed at once behind the record. What PostgreSQL's functions
+/// allocate meanwhile lies there too, so that recovery needs no more memory the longer it takes.
+#[derive(Debug)]
+pub struct Arena<'r> {
+    context: pg_sys::MemoryContext,
+    _record: PhantomData<&'r mut ()>,
+}
+
+impl<'r> Arena<'r> {
+    /// Runs `body` with an empty arena; it is emptied behind it, whether it returns or not.
+    pub(crate) fn with<T>(body: impl FnOnce(&Arena<'_>) -> T) -> T {
+        let context = context();
+        // SAFETY: the context lives as long as the process.
+        let _back = Back { context, before: unsafe { pg_sys::MemoryContextSwitchTo(context) } };
+        body(&Arena { context, _record: PhantomData })
+    }
+
+    /// Room for `length` zeroes.
+    #[must_use]
+    #[allow(clippy::mut_from_ref)] // Each piece is given out once.
+    pub fn zeroed(&self, length: usize) -> &mut [u8] {
+        if length == 0 {
+            return &mut [];
+        }
+        // SAFETY: the context is alive, and reset only when no borrow of the arena is left.
+        unsafe {
+            let start = pg_sys::MemoryContextAllocZero(self.context, length);
+            std::slice::from_raw_parts_mut(start.cast(), length)
+        }
+    }
+
+    /// A copy that may be changed.
+    #[must_use]
+    #[allow(clippy::mut_from_ref)]
+    pub fn copy(&self, bytes: &[u8]) -> &mut [u8] {
+        let copy = self.zeroed(bytes.len());
+        copy.copy_from_slice(bytes);
+        copy
+    }
+}
+
+fn context() -> pg_sys::MemoryContext {
+    let context = CONTEXT.get();
+    if !context.is_null() {
+        return context;
+    }
+    // SAFETY: the top context is there from the beginning of a process; the name is a constant.
+    let context = unsafe {
+        pg_sys::AllocSetContextCreateInternal(
+            pg_sys::TopMemoryContext,
+            c"pgxlog redo".as_ptr(),
+            pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+        )
+    };
+    CONTEXT.set(context);
+    context
+}
+
+/// Switches back and frees what was allocated.
+struct Back {
+    context: pg_sys::MemoryContext,
+    before: pg_sys::MemoryContext,
+}
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        // SAFETY: both contexts are alive; nobody borrows from the arena any more.
+        unsafe {
+            pg_sys::MemoryContextSwitchTo(self.before);
+            pg_sys::MemoryContextReset(self.context);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Relations: how many blocks they have, how a block is read or added, and whether changes of it are logged.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::{NonNull, null_mut};
+
+use pgrx::pg_sys;
+use pgwal::{BlockNumber, Fork, RelFileLocator};
+
+use crate::buffer::{ExclusiveBuffer, PinnedBuffer};
+use crate::held_buffer::HeldBuffer;
+
+/// `InvalidSubTransactionId`.
+const INVALID_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
+
+/// An open relation, borrowed from whoever holds it open.
+#[derive(Clone, Copy)]
+pub struct Relation<'a> {
+    raw: NonNull<pg_sys::RelationData>,
+    /// And not `Send`: relations belong to a process's only thread.
+    _borrowed: PhantomData<(&'a (), *mut ())>,
+}
+
+impl<'a> Relation<'a> {
+    /// The relation behind PostgreSQL's pointer.
+    ///
+    /// # Safety
+    /// It is open, and locked as its use needs, for all of `'a`; `'a` ends before the transaction or subtransaction does.
+    /// Nobody changes its pages while they hold but a shared lock of the buffer, as hint bits of a heap are set: an index
+    /// access method's own relation is such a one, if its pages are changed by this crate's means alone.
+    #[must_use]
+    pub unsafe fn from_raw(raw: pg_sys::Relation) -> Self {
+        // SAFETY: an open relation is not null.
+        Self { raw: unsafe { NonNull::new_unchecked(raw) }, _borrowed: PhantomData }
+    }
+
+    /// PostgreSQL's pointer.
+    #[must_use]
+    pub fn as_raw(&self) -> pg_sys::Relation {
+        self.raw.as_ptr()
+    }
+
+    fn data(&self) -> &pg_sys::RelationData {
+        // SAFETY: open for 'a.
+        unsafe { self.raw.as_ref() }
+    }
+
+    /// Its OID (`RelationGetRelid`).
+    #[must_use]
+    pub fn oid(&self) -> pgwal::Oid {
+        pgwal::Oid::new(self.data().rd_id.to_u32())
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub fn locator(&self) -> RelFileLocator {
+        #[cfg(feature = "pg15")]
+        let (tablespace, database, relation) = {
+            let node = &self.data().rd_node;
+            (node.spcNode, node.dbNode, node.relNode)
+        };
+        #[cfg(not(feature = "pg15"))]
+        let (tablespace, database, relation) = {
+            let locator = &self.data().rd_locator;
+            (locator.spcOid, locator.dbOid, locator.relNumber)
+        };
+        RelFileLocator::new(tablespace.to_u32(), database.to_u32(), relation.to_u32())
+    }
+
+    /// Whether changes of its main fork need WAL: not those of an unlogged or temporary relation, nor, with
+    /// `wal_level = minimal`, of one that this transaction made (`RelationNeedsWAL`).
+    #[must_use]
+    pub fn needs_wal(&self) -> bool {
+        let data = self.data();
+        #[cfg(feature = "pg15")]
+        let first_file = data.rd_firstRelfilenodeSubid;
+        #[cfg(not(feature = "pg15"))]
+        let first_file = data.rd_firstRelfilelocatorSubid;
+        // SAFETY: an open relation has its row of pg_class; the setting is a global variable of this process.
+        let (persistence, level) = unsafe { ((*data.rd_rel).relpersistence as u8, pg_sys::wal_level) };
+        let is_older = data.rd_createSubid == INVALID_SUBTRANSACTION && first_file == INVALID_SUBTRANSACTION;
+        persistence == pg_sys::RELPERSISTENCE_PERMANENT
+            && (level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 || is_older)
+    }
+
+    /// Whether changes of a fork need WAL: those of the init fork of an unlogged relation do.
+    #[must_use]
+    pub fn fork_needs_wal(&self, fork: Fork) -> bool {
+        fork == Fork::INIT || self.needs_wal()
+    }
+
+    /// How many blocks a fork has. Raises an ERROR if the file cannot be looked at.
+    #[must_use]
+    pub fn blocks(&self, fork: Fork) -> u32 {
+        // SAFETY: the relation is open.
+        unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.as_raw(), raw_fork(fork)) }
+    }
+
+    /// Pins a block. Raises an ERROR if there is none of this number, or it cannot be read.
+    #[must_use]
+    pub fn read(&self, fork: Fork, number: BlockNumber) -> PinnedBuffer<'a> {
+        let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
+        // SAFETY: the relation is open; without a strategy any buffer will do. The pin is ours.
+        let held = unsafe {
+            let raw = raw_fork(fork);
+            HeldBuffer::pinned(pg_sys::ReadBufferExtended(self.as_raw(), raw, number.get(), mode, null_mut()))
+        };
+        PinnedBuffer::new(held, *self, fork, number)
+    }
+
+    /// Adds a block of zeroes at the end of a fork, and locks it exclusively. It is not logged before something is logged
+    /// about it: after a crash it may be there, all zero. Raises an ERROR if there is no room.
+    #[must_use]
+    pub fn extend(&self, fork: Fork) -> ExclusiveBuffer<'a> {
+        // SAFETY: the relation is open; the buffer is returned pinned and locked.
+        let (held, number) = unsafe {
+            let held = HeldBuffer::locked(self.extend_raw(raw_fork(fork)));
+            let number = pg_sys::BufferGetBlockNumber(held.number());
+            (held, BlockNumber::new(number))
+        };
+        ExclusiveBuffer::new(held, *self, fork, number)
+    }
+
+    #[cfg(feature = "pg15")]
+    unsafe fn extend_raw(&self, fork: pg_sys::ForkNumber::Type) -> pg_sys::Buffer {
+        let relation = self.as_raw();
+        let new_block = pg_sys::InvalidBlockNumber;
+        let mode = pg_sys::ReadBufferMode::RBM_ZERO_AND_LOCK;
+        // SAFETY: the relation is open. An ERROR between leaves the lock to the abort.
+        unsafe {
+            pg_sys::LockRelationForExtension(relation, pg_sys::ExclusiveLock as _);
+            let buffer = pg_sys::ReadBufferExtended(relation, fork, new_block, mode, null_mut());
+            pg_sys::UnlockRelationForExtension(relation, pg_sys::ExclusiveLock as _);
+            buffer
+        }
+    }
+
+    #[cfg(not(feature = "pg15"))]
+    unsafe fn extend_raw(&self, fork: pg_sys::ForkNumber::Type) -> pg_sys::Buffer {
+        let relation = pg_sys::BufferManagerRelation { rel: self.as_raw(), ..Default::default() };
+        let flags = pg_sys::ExtendBufferedFlags::EB_LOCK_FIRST;
+        // SAFETY: the relation is open.
+        unsafe { pg_sys::ExtendBufferedRel(relation, fork, null_mut(), flags) }
+    }
+
+    /// A block that the free space map says is free (`GetFreeIndexPage`); it is taken out of the map. Who gets it has to
+    /// look at the page: the map survives no crash.
+    #[must_use]
+    pub fn take_free_block(&self) -> Option<BlockNumber> {
+        // SAFETY: the relation is open.
+        let number = unsafe { pg_sys::GetFreeIndexPage(self.as_raw()) };
+        (number != pg_sys::InvalidBlockNumber).then(|| BlockNumber::new(number))
+    }
+
+    /// Puts a block into the free space map (`RecordFreeIndexPage`); others find it after
+    /// [`Relation::publish_free_blocks`].
+    pub fn add_free_block(&self, number: BlockNumber) {
+        // SAFETY: the relation is open.
+        unsafe { pg_sys::RecordFreeIndexPage(self.as_raw(), number.get()) }
+    }
+
+    /// Makes free blocks to be found from the top of the map (`IndexFreeSpaceMapVacuum`).
+    pub fn publish_free_blocks(&self) {
+        // SAFETY: the relation is open.
+        unsafe { pg_sys::IndexFreeSpaceMapVacuum(self.as_raw()) }
+    }
+}
+
+/// PostgreSQL's number of a fork.
+pub(crate) fn raw_fork(fork: Fork) -> pg_sys::ForkNumber::Type {
+    pg_sys::ForkNumber::Type::from(fork.get())
+}
+
+impl fmt::Debug for Relation<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Relation").field(&self.locator()).finish()
+    }
+}
