@@ -252,8 +252,17 @@ impl Descriptors {
     ///
     /// # Errors
     /// As [`Descriptors::register`].
-    pub fn with_custom<T: CustomRmgr>(self) -> Result<Self, RegisterError> {
-        self.with(T::ID.into(), Custom::<T>(PhantomData))
+    pub fn with_custom<T: CustomRmgr>(mut self) -> Result<Self, RegisterError> {
+        self.register_custom::<T>(T::ID.into())?;
+        Ok(self)
+    }
+
+    /// From now on `T` describes the records of `rmgr`, which may be another number than its own.
+    ///
+    /// # Errors
+    /// As [`Descriptors::register`].
+    pub fn register_custom<T: CustomRmgr>(&mut self, rmgr: RmgrId) -> Result<(), RegisterError> {
+        self.register(rmgr, Custom::<T>(PhantomData))
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use pgwal::{Fork, Lsn, RelFileLocator, Timestamp};
 
+use crate::custom_rmgr::CustomRmgrChoice;
 use crate::heatmap::PictureFile;
 use crate::selection::RmgrChoice;
 use crate::time;
@@ -47,6 +48,7 @@ Examples:
   walker dump --path archive --relation 1663/5/16384 --save-fullpage pages --quiet
   walker dump --pgdata /var/lib/postgresql/15/main --follow
   walker dump --rmgr list
+  walker dump --path archive --custom-rmgr 128=test_custom_rmgrs
 
 The exit status is 0 if all was shown, and 1 if not or if the command line is wrong.")]
 pub(crate) struct DumpArguments {
@@ -250,6 +252,10 @@ pub(crate) struct FilterArguments {
     /// Only records of this resource manager; may be repeated; `list` shows the names
     #[arg(short = 'r', long = "rmgr", value_name = "RMGR")]
     pub(crate) rmgrs: Vec<RmgrChoice>,
+    /// Describe the records of custom resource manager ID (128 to 255) as those of the extension NAME: hyperloglog,
+    /// test_custom_rmgrs; may be repeated. Needed only if NAME has another ID than its own, or the experimental 128
+    #[arg(long = "custom-rmgr", value_name = "ID=NAME")]
+    pub(crate) custom_rmgrs: Vec<CustomRmgrChoice>,
     /// Only records of this transaction; may be repeated
     #[arg(short, long = "xid", value_name = "XID")]
     pub(crate) xids: Vec<u32>,
@@ -409,6 +415,7 @@ mod tests {
             "walker stats --top 0",
             "walker dump --path a --pgdata b",
             "walker dump --rmgr none",
+            "walker dump --custom-rmgr 128",
             "walker stats --format xml",
             "walker garbage --skip-damage",
             "walker heatmap --dbname x",

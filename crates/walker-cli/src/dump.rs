@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
-use pgwal::{RawRecord, TextBuffer};
+use pgwal::{Descriptors, RawRecord, TextBuffer};
 
 use crate::arguments::{DumpArguments, RecordFormat};
+use crate::custom_rmgr;
 use crate::output::Output;
 use crate::page_files::PageFiles;
 use crate::record_row::{RecordRow, write_csv_row};
@@ -22,6 +23,8 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
         output.write(&rmgr_list())?;
         return Ok(output.finish()?);
     }
+    let descriptors = custom_rmgr::descriptors(&arguments.filter)?;
+    let mut output = output.describing(Arc::clone(&descriptors));
     let images = arguments.save_fullpage.as_deref().map(PageFiles::create).transpose()?;
     if let Some(kind) = arguments.stats {
         let form = if arguments.quiet { None } else { Some(arguments.format) };
@@ -31,7 +34,7 @@ pub(crate) fn run(arguments: &DumpArguments) -> Result<()> {
     if arguments.format == RecordFormat::Text {
         input.tell_skipped(&mut output)?;
     }
-    let writer = RecordWriter::new(arguments);
+    let writer = RecordWriter::new(arguments, descriptors);
     writer.heading(output.text()?)?;
     let mut dump = Dump { output, writer, images, written: Arc::default() };
     // What was shown before damage, or before Ctrl-C, is part of the answer.
@@ -66,11 +69,14 @@ impl Report for Dump {
     const LARGEST_PART: u64 = 1 << 20;
 
     fn parts(&self) -> Option<impl Fn() -> Lines + Sync + use<>> {
-        let RecordWriter { format, details, quiet, .. } = self.writer;
-        let writer = move || RecordWriter { format, details, quiet, scratch: time::local_text() };
+        let RecordWriter { format, details, quiet, ref scratch } = self.writer;
+        let empty = scratch.clone();
         let written = Arc::clone(&self.written);
         let text = move || written.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let lines = move || Lines { writer: writer(), text: text().unwrap_or_else(time::local_text) };
+        let lines = move || {
+            let writer = RecordWriter { format, details, quiet, scratch: empty.clone() };
+            Lines { writer, text: text().unwrap_or_else(|| empty.clone()) }
+        };
         self.images.is_none().then_some(lines)
     }
 
@@ -110,9 +116,9 @@ struct RecordWriter {
 }
 
 impl RecordWriter {
-    fn new(arguments: &DumpArguments) -> Self {
+    fn new(arguments: &DumpArguments, descriptors: Arc<Descriptors>) -> Self {
         let DumpArguments { format, bkp_details: details, quiet, .. } = *arguments;
-        Self { format, details, quiet, scratch: time::local_text() }
+        Self { format, details, quiet, scratch: time::local_text().with_descriptors(descriptors) }
     }
 
     /// What comes before the first record.

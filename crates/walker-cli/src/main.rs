@@ -3,6 +3,7 @@
 
 mod arguments;
 mod connection;
+mod custom_rmgr;
 mod dump;
 mod exit;
 mod garbage;

@@ -1,8 +1,9 @@
 //! Standard output: locked once, buffered, and with an error of its own so that a broken pipe can be told apart.
 
 use std::io::{self, StdoutLock, Write as _};
+use std::sync::Arc;
 
-use pgwal::TextBuffer;
+use pgwal::{Descriptors, TextBuffer};
 use serde::Serialize;
 
 use crate::exit::system_message;
@@ -41,6 +42,12 @@ impl Output {
     /// Takes standard output for as long as this lives.
     pub(crate) fn lock() -> Self {
         Self { stdout: io::stdout().lock(), text: time::local_text() }
+    }
+
+    /// The same, where records of custom resource managers are described by these.
+    pub(crate) fn describing(mut self, descriptors: Arc<Descriptors>) -> Self {
+        self.text = std::mem::take(&mut self.text).with_descriptors(descriptors);
+        self
     }
 
     /// Where to append.

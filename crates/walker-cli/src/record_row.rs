@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use anyhow::Result;
-use pgwal::{Block, Compression, Record, TextBuffer};
+use pgwal::{Block, Compression, Descriptors, Record, TextBuffer};
 use serde::Serialize;
+
+/// Nobody but PostgreSQL's own resource managers.
+static NONE: Descriptors = Descriptors::new();
 
 /// What is told of a record. LSNs are texts as PostgreSQL prints them, lengths are in bytes.
 #[derive(Debug, Serialize)]
@@ -16,8 +20,9 @@ pub(crate) struct RecordRow {
     prev: String,
     xid: u32,
     rmgr: String,
-    /// Name of the operation; none if the resource manager has no such operation, or is an extension's.
-    operation: Option<&'static str>,
+    /// Name of the operation; none if the resource manager has no such operation, or is an extension's of which
+    /// nothing is known.
+    operation: Option<String>,
     /// The resource manager's part of the info byte.
     info: u8,
     /// Without images.
@@ -68,13 +73,14 @@ impl RecordRow {
             description.push_str(&format!("(invalid: {})", error.cause));
         }
         description.truncate(description.trim_end().len());
+        let names = scratch.descriptors().map_or(&NONE, Arc::as_ref);
         Self {
             lsn: record.lsn.to_string(),
             end: record.end.to_string(),
             prev: record.prev.to_string(),
             xid: record.xid.get(),
-            rmgr: record.rmgr.to_string(),
-            operation: record.identify(),
+            rmgr: names.name(record.rmgr).map_or_else(|| record.rmgr.to_string(), ToOwned::to_owned),
+            operation: names.identify(record.rmgr, record.info, record.version).map(ToOwned::to_owned),
             info: record.rmgr_info(),
             record_length: record.total_len.saturating_sub(record.image_len()),
             total_length: record.total_len,
@@ -93,7 +99,7 @@ impl RecordRow {
     pub(crate) fn write_csv(&self, text: &mut TextBuffer) -> Result<()> {
         let [xid, record_length, total_length] =
             [self.xid, self.record_length, self.total_length].map(|n| n.to_string());
-        let operation = self.operation.map_or_else(|| format!("UNKNOWN ({:x})", self.info), ToOwned::to_owned);
+        let operation = self.operation.clone().unwrap_or_else(|| format!("UNKNOWN ({:x})", self.info));
         let blocks = self.blocks.iter().map(BlockRow::to_text).collect::<Vec<_>>().join("; ");
         write_csv_row(
             text,

@@ -5,7 +5,10 @@ use std::str::FromStr;
 use pgwal::rmgr::xact::Xact;
 use pgwal::{Block, RawRecord, ReadError, Record, RmgrId, Timestamp};
 
+use custom_rmgrs::Known;
+
 use crate::arguments::FilterArguments;
+use crate::custom_rmgr;
 
 /// What `--rmgr` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,12 +17,14 @@ pub(crate) enum RmgrChoice {
     List,
     /// This one.
     Rmgr(RmgrId),
+    /// That of a known extension, whatever its number.
+    Known(&'static str),
 }
 
 impl FromStr for RmgrChoice {
     type Err = String;
 
-    /// A name without regard to case, `custom` with a number, or `list`.
+    /// A name without regard to case, also of a known extension, `custom` with a number, or `list`.
     fn from_str(text: &str) -> Result<Self, String> {
         if text.eq_ignore_ascii_case("list") {
             return Ok(Self::List);
@@ -29,8 +34,9 @@ impl FromStr for RmgrChoice {
             return rmgr.map(Self::Rmgr).ok_or(format!("custom resource manager \"{text}\" does not exist"));
         }
         let named = |rmgr: &&RmgrId| rmgr.name().is_some_and(|name| name.eq_ignore_ascii_case(text));
-        let rmgr = RmgrId::BUILT_IN.iter().find(named);
-        rmgr.map(|rmgr| Self::Rmgr(*rmgr)).ok_or(format!("resource manager \"{text}\" does not exist"))
+        let rmgr = RmgrId::BUILT_IN.iter().find(named).map(|rmgr| Self::Rmgr(*rmgr));
+        let known = || Known::find(text).map(|known| Self::Known(known.name));
+        rmgr.or_else(known).ok_or_else(|| format!("resource manager \"{text}\" does not exist"))
     }
 }
 
@@ -70,8 +76,13 @@ impl<'a> Selection<'a> {
     pub(crate) fn new(filter: &'a FilterArguments) -> Self {
         let FilterArguments { relations, forks, fullpage, since, until, limit, .. } = filter;
         let mut rmgrs = [filter.rmgrs.is_empty(); 256];
-        for rmgr in &filter.rmgrs {
-            if let RmgrChoice::Rmgr(rmgr) = rmgr {
+        for choice in &filter.rmgrs {
+            let chosen = match choice {
+                RmgrChoice::Rmgr(rmgr) => vec![*rmgr],
+                RmgrChoice::Known(name) => custom_rmgr::ids_of(filter, name),
+                RmgrChoice::List => Vec::new(),
+            };
+            for rmgr in chosen {
                 rmgrs[usize::from(rmgr.get())] = true;
             }
         }
@@ -190,6 +201,7 @@ mod tests {
         assert_eq!("BTREE".parse(), Ok(RmgrChoice::Rmgr(RmgrId::BTREE)));
         assert_eq!("custom128".parse(), Ok(RmgrChoice::Rmgr(RmgrId::new(128))));
         assert_eq!("list".parse(), Ok(RmgrChoice::List));
+        assert_eq!("TEST_custom_rmgrs".parse(), Ok(RmgrChoice::Known("test_custom_rmgrs")));
         for wrong in ["", "heap3", "custom", "custom7", "custom300", "128"] {
             assert!(wrong.parse::<RmgrChoice>().is_err(), "{wrong}");
         }

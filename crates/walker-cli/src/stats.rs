@@ -12,6 +12,7 @@ use pgwal::{Lsn, RawRecord, ReadError};
 use crate::arguments::{
     DamageArguments, DumpArguments, FilterArguments, RecordFormat, StatsArguments, StatsBy, StatsKind, WalArguments,
 };
+use crate::custom_rmgr;
 use crate::output::Output;
 use crate::page_files::PageFiles;
 use crate::scan::{Report, VisitError, Visitor, scan};
@@ -41,7 +42,8 @@ pub(crate) fn run(arguments: &StatsArguments) -> Result<()> {
     let detail = match by {
         StatsBy::Rmgr | StatsBy::Record => {
             let per_record = by == StatsBy::Record;
-            return count(range, ByRmgr::new(per_record, *top), None, Some(*format), output);
+            let counter = ByRmgr::new(per_record, *top, custom_rmgr::descriptors(filter)?);
+            return count(range, counter, None, Some(*format), output);
         }
         StatsBy::Transaction => {
             return count(range, Transactions::new(*top), None, Some(*format), output);
@@ -62,7 +64,7 @@ pub(crate) fn run_by_rmgr(
     output: Output,
 ) -> Result<()> {
     let per_record = kind == StatsKind::Record;
-    let counter = ByRmgr::new(per_record, None);
+    let counter = ByRmgr::new(per_record, None, custom_rmgr::descriptors(&arguments.filter)?);
     let DumpArguments { wal, damage, filter, .. } = arguments;
     count((wal, *damage, filter), counter, images, format, output)
 }

@@ -4,9 +4,10 @@
 //! (`src/backend/access/transam/xlogstats.c`).
 
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use anyhow::Result;
-use pgwal::{RawRecord, ReadError, RecordHeader, RmgrId, Version};
+use pgwal::{Descriptors, RawRecord, ReadError, RecordHeader, RmgrId, Version};
 
 use super::Counter;
 use super::counts::{Counts, Share, percentage};
@@ -32,11 +33,13 @@ pub(super) struct ByRmgr {
     statistics: Statistics,
     per_record: bool,
     top: Option<u32>,
+    /// Names of custom ones.
+    descriptors: Arc<Descriptors>,
 }
 
 impl ByRmgr {
-    pub(super) fn new(per_record: bool, top: Option<u32>) -> Self {
-        Self { statistics: Statistics::new(), per_record, top }
+    pub(super) fn new(per_record: bool, top: Option<u32>, descriptors: Arc<Descriptors>) -> Self {
+        Self { statistics: Statistics::new(), per_record, top, descriptors }
     }
 }
 
@@ -50,8 +53,9 @@ impl Counter for ByRmgr {
     }
 
     fn parts(&self) -> Option<impl Fn() -> Self + Sync + use<>> {
-        let Self { per_record, top, .. } = *self;
-        Some(move || Self::new(per_record, top))
+        let Self { per_record, top, ref descriptors, .. } = *self;
+        let descriptors = Arc::clone(descriptors);
+        Some(move || Self::new(per_record, top, Arc::clone(&descriptors)))
     }
 
     fn join(&mut self, later: Self) {
@@ -59,10 +63,11 @@ impl Counter for ByRmgr {
     }
 
     fn write(self, span: Span, format: RecordFormat, output: &mut Output) -> Result<()> {
-        let Self { statistics, per_record, top } = self;
+        let Self { statistics, per_record, top, descriptors } = self;
+        let rows = statistics.rows(per_record, &descriptors);
         match format {
-            RecordFormat::Text if top.is_none() => output.write(&statistics.to_text(per_record, span))?,
-            _ => statistics.to_table(per_record, top, span).write(format, output)?,
+            RecordFormat::Text if top.is_none() => output.write(&statistics.to_text(&rows, span))?,
+            _ => statistics.to_table(rows, per_record, top, span).write(format, output)?,
         }
         Ok(())
     }
@@ -71,7 +76,7 @@ impl Counter for ByRmgr {
 /// A row: a resource manager, or one of its operations.
 #[derive(Debug)]
 struct Row {
-    rmgr: RmgrId,
+    rmgr: String,
     record: Option<String>,
     counts: Counts,
 }
@@ -122,12 +127,14 @@ impl Statistics {
 
     /// One row for each built-in resource manager and each custom one that occurred; or else one for each operation
     /// that occurred.
-    fn rows(&self, per_record: bool) -> Vec<Row> {
+    fn rows(&self, per_record: bool, names: &Descriptors) -> Vec<Row> {
+        let name = |rmgr: RmgrId| names.name(rmgr).map_or_else(|| rmgr.to_string(), ToOwned::to_owned);
         if per_record {
             let operations = (0..=u8::MAX).flat_map(|rmgr| (0..16u8).map(move |kind| (RmgrId::new(rmgr), kind << 4)));
             let row = |((rmgr, operation), counts): ((RmgrId, u8), &Counts)| {
-                let record = Some(self.operation_name(rmgr, operation));
-                Row { rmgr, record, counts: *counts }
+                let record = names.identify(rmgr, operation, self.version).map(ToOwned::to_owned);
+                let record = record.unwrap_or_else(|| format!("UNKNOWN ({operation:x})"));
+                Row { rmgr: name(rmgr), record: Some(record), counts: *counts }
             };
             return operations.zip(&self.counts[..]).filter(|(_, counts)| counts.count > 0).map(row).collect();
         }
@@ -137,26 +144,19 @@ impl Statistics {
             .iter()
             .copied()
             .chain(custom)
-            .map(|rmgr| Row { rmgr, record: None, counts: of(rmgr) })
+            .map(|rmgr| Row { rmgr: name(rmgr), record: None, counts: of(rmgr) })
             .collect()
     }
 
-    fn operation_name(&self, rmgr: RmgrId, operation: u8) -> String {
-        match rmgr.identify(operation, self.version) {
-            Some(name) => name.to_owned(),
-            None => format!("UNKNOWN ({operation:x})"),
-        }
-    }
-
     /// The counts for programs, or with the largest rows first.
-    fn to_table(&self, per_record: bool, top: Option<u32>, span: Span) -> Table {
+    fn to_table(&self, rows: Vec<Row>, per_record: bool, top: Option<u32>, span: Span) -> Table {
         let fields: &[&str] = if per_record { &["rmgr", "record"] } else { &["rmgr"] };
         let row = |Row { rmgr, record, counts }: Row| {
-            let names = [Some(rmgr.to_string()), record];
+            let names = [Some(rmgr), record];
             let labels: Vec<_> = names.into_iter().flatten().collect();
             TableRow { cells: labels.iter().cloned().map(Cell::Text).collect(), labels, share: Share::of(counts) }
         };
-        let rows = self.rows(per_record).into_iter().map(row).collect();
+        let rows = rows.into_iter().map(row).collect();
         let headings: &[&str] = if per_record { &["Type", "Record"] } else { &["Type"] };
         let by = if per_record { "record" } else { "rmgr" };
         let mut table = Table::new(by, span, fields, headings, rows, Share::of(self.total()));
@@ -169,23 +169,23 @@ impl Statistics {
     }
 
     /// The table of `pg_waldump`; nothing if there was no record.
-    fn to_text(&self, per_record: bool, span: Span) -> String {
+    fn to_text(&self, rows: &[Row], span: Span) -> String {
         let mut text = String::new();
         if span.end.is_valid() {
             // Writing to a String does not fail.
-            let _ = self.write_table(&mut text, per_record, span);
+            let _ = self.write_table(&mut text, rows, span);
         }
         text
     }
 
-    fn write_table(&self, text: &mut String, per_record: bool, Span { start, end }: Span) -> fmt::Result {
+    fn write_table(&self, text: &mut String, rows: &[Row], Span { start, end }: Span) -> fmt::Result {
         writeln!(text, "WAL statistics between {start} and {end}:")?;
         let columns = ["N", "(%)", "Record size", "(%)", "FPI size", "(%)", "Combined size", "(%)"];
         write_heading(text, "Type", columns)?;
         write_heading(text, "----", columns.map(|column| &"-------------"[..column.len()]))?;
         let total = self.total();
-        for Row { rmgr, record, counts } in self.rows(per_record) {
-            let name = record.map_or_else(|| rmgr.to_string(), |record| format!("{rmgr}/{record}"));
+        for Row { rmgr, record, counts } in rows {
+            let name = record.as_ref().map_or_else(|| rmgr.clone(), |record| format!("{rmgr}/{record}"));
             write!(text, "{name:<27}")?;
             for (part, whole) in [
                 (counts.count, total.count),
@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn the_table_has_the_layout_of_pg_waldump() {
-        let text = sample().to_text(false, SPAN);
+        let sample = sample();
+        let text = sample.to_text(&sample.rows(false, &Descriptors::new()), SPAN);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 3 + 22 + 1 + 2);
         assert_eq!(lines[0], "WAL statistics between 0/100 and 0/200:");
@@ -268,8 +269,11 @@ mod tests {
 
     #[test]
     fn operations_have_rows_of_their_own() {
-        let names: Vec<_> =
-            sample().rows(true).into_iter().map(|row| format!("{}/{}", row.rmgr, row.record.unwrap())).collect();
+        let names: Vec<_> = sample()
+            .rows(true, &Descriptors::new())
+            .into_iter()
+            .map(|row| format!("{}/{}", row.rmgr, row.record.unwrap()))
+            .collect();
         let expected =
             ["Transaction/COMMIT", "Heap/INSERT", "Heap/INSERT+INIT", "Btree/INSERT_UPPER", "custom128/UNKNOWN (0)"];
         assert_eq!(names, expected);
@@ -277,12 +281,14 @@ mod tests {
 
     #[test]
     fn without_records_there_is_no_table() {
-        assert_eq!(Statistics::new().to_text(false, Span { end: Lsn::INVALID, ..SPAN }), "");
+        assert_eq!(Statistics::new().to_text(&[], Span { end: Lsn::INVALID, ..SPAN }), "");
     }
 
     #[test]
     fn json_has_the_numbers_beside_the_names() {
-        let json = serde_json::to_value(sample().to_table(true, None, SPAN)).unwrap();
+        let sample = sample();
+        let rows = sample.rows(true, &Descriptors::new());
+        let json = serde_json::to_value(sample.to_table(rows, true, None, SPAN)).unwrap();
         assert_eq!(json["rows"][1]["record"], "INSERT");
         assert_eq!(json["rows"][1]["combined_size"], 60);
         assert_eq!(json["total"]["count"], 5);
