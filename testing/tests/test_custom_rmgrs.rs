@@ -1,8 +1,8 @@
 //! PostgreSQL's example of a custom resource manager, in Rust: what its own test expects of the one in C
 //! (`src/test/modules/test_custom_rmgrs/t/001_basic.pl`), and what happens without the library.
 
-use anyhow::Result;
-use walker_testing::{Cluster, ClusterBuilder, Installation, Mode};
+use anyhow::{Result, ensure};
+use walker_testing::{Cluster, ClusterBuilder, Installation, Mode, walker};
 
 const DATABASE: &str = "postgres";
 const INSERT: &str = "SELECT test_custom_rmgrs_insert_wal_record";
@@ -38,6 +38,23 @@ fn records_look_in_pg_walinspect_as_those_of_the_example_in_c() -> Result<()> {
     let expected =
         format!("{record_end}|test_custom_rmgrs|TEST_CUSTOM_RMGRS_MESSAGE|44|18|0|payload (10 bytes): payload123");
     assert_eq!(cluster.psql(DATABASE, &records)?, expected);
+
+    // And so the command describes them, which reads the files alone.
+    let data = cluster.data_directory();
+    let dump = |options: &[&str]| {
+        let range = ["--start", &begin, "--end", &end, "--pgdata"];
+        let output = walker()?.args(["dump"]).args(options).args(range).arg(&data).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let described = dump(&["--rmgr", "test_custom_rmgrs"])?;
+    assert!(described.starts_with("rmgr: test_custom_rmgrs len (rec/tot):     44/    44"), "{described}");
+    assert!(described.ends_with("desc: TEST_CUSTOM_RMGRS_MESSAGE payload (10 bytes): payload123\n"), "{described}");
+    let given = dump(&["--custom-rmgr", "128=test_custom_rmgrs", "--rmgr", "custom128"])?;
+    assert_eq!(given, described);
+    // The number is everybody's.
+    let unknown = dump(&["--rmgr", "custom128"])?;
+    assert!(unknown.starts_with("rmgr: custom128"), "{unknown}");
     Ok(())
 }
 
