@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Put all files below this directory instead of the root directory, to make a package of them
     #[arg(long, value_name = "DIR")]
     destdir: Option<PathBuf>,
+    /// Install the extensions that show how to put an object into the WAL, too
+    #[arg(long)]
+    examples: bool,
 }
 
 /// `cargo xtask install`.
@@ -35,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => prepare(arguments.pg)?,
     };
     let workspace = Workspace::load()?;
-    let packages = workspace.released_packages(installation.version().major);
+    let packages = workspace.released_packages(installation.version().major, arguments.examples);
     let libraries = libraries::build(&workspace, &installation, &packages, Profile::Release)?;
 
     let place = |file: &Path, to: PathBuf| install(file, &below(arguments.destdir.as_deref(), &to));

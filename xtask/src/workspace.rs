@@ -29,6 +29,8 @@ pub(crate) struct Package {
     pub(crate) shared_library: Option<String>,
     /// Whether a plain `cargo build` builds it.
     pub(crate) is_default: bool,
+    /// Whether it shows how something is done, and is of no use to those who only use WALker.
+    pub(crate) is_example: bool,
 }
 
 impl Workspace {
@@ -53,6 +55,7 @@ impl Workspace {
                 features: package["features"].as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default(),
                 shared_library: shared_library.map(|target| string(&target["name"])).transpose()?,
                 is_default: defaults.contains(&id),
+                is_example: package["metadata"]["walker"]["example"].as_bool().unwrap_or_default(),
             })
         };
         Ok(Self {
@@ -77,10 +80,12 @@ impl Workspace {
         self.packages.iter().filter(|package| package.is_default || package.name == "walker-testing").collect()
     }
 
-    /// Those of [`Workspace::server_packages`] that are installed: neither examples nor plugins for tests.
-    pub(crate) fn released_packages(&self, major: u32) -> Vec<&Package> {
+    /// Those of [`Workspace::server_packages`] that are installed, with or without examples; no plugins for tests.
+    pub(crate) fn released_packages(&self, major: u32, examples: bool) -> Vec<&Package> {
         let ours = self.root.join("pg");
-        self.server_packages(major).into_iter().filter(|package| package.directory.starts_with(&ours)).collect()
+        let is_released =
+            |package: &&Package| package.directory.starts_with(&ours) && (examples || !package.is_example);
+        self.server_packages(major).into_iter().filter(is_released).collect()
     }
 
     /// The packages that PostgreSQL loads, or that these are made of: they have a feature for each major version.
@@ -173,6 +178,8 @@ mod tests {
                  "features": {}, "targets": [{"name": "pgwal", "kind": ["lib"]}]},
                 {"id": "2", "name": "pg-walker", "manifest_path": "/repository/pg/walker/Cargo.toml",
                  "features": {"pg15": []}, "targets": [{"name": "walker_pg", "kind": ["cdylib"]}]},
+                {"id": "4", "name": "pg-bloom-filter", "manifest_path": "/repository/pg/bloom_filter/Cargo.toml",
+                 "features": {"pg15": []}, "targets": [], "metadata": {"walker": {"example": true}}},
                 {"id": "3", "name": "walker-testing", "manifest_path": "/repository/testing/Cargo.toml",
                  "features": {}, "targets": [{"name": "walker_testing", "kind": ["lib"]}]}
             ]}"#;
@@ -183,6 +190,8 @@ mod tests {
         assert_eq!(server[0].shared_library.as_deref(), Some("walker_pg"));
         assert_eq!(server[0].directory, Path::new("/repository/pg/walker"));
         assert!(workspace.server_packages(14).is_empty());
+        assert_eq!(workspace.released_packages(15, false).len(), 1);
+        assert_eq!(workspace.released_packages(15, true).len(), 2);
         assert_eq!(workspace.built(Profile::Dev), Path::new("/repository/target/debug"));
     }
 }

@@ -17,7 +17,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(600);
 /// Builds WALker for release and puts it into a private copy of the installation.
 pub(super) fn install(workspace: &Workspace, original: &Installation, directory: &Path) -> Result<Installation> {
     eprintln!("==> building WALker for {}", original.version());
-    let packages = workspace.released_packages(original.version().major);
+    let packages = workspace.released_packages(original.version().major, false);
     let libraries = libraries::build(workspace, original, &packages, Profile::Release)?;
     libraries::install_all(workspace, original, &libraries, directory)
 }
