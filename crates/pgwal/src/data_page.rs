@@ -3,6 +3,7 @@
 //! Sources: `src/include/storage/bufpage.h`: `PageHeaderData`, `src/backend/storage/page/bufpage.c`: `PageInit`,
 //! `PageIsVerifiedExtended`, `PageAddItemExtended`.
 
+mod checksum;
 mod items;
 mod mask;
 

@@ -10,6 +10,7 @@
 //!   [`TextBuffer`]; [`Descriptors`] for the records of extensions, [`TimeZone`] for local times.
 //! - [`Image`]: full-page images; [`HeapPage`] and [`VisibilityMapPage`]: what is on such a page.
 //! - [`CustomRmgr`], [`operations!`]: what is known of an extension's own records. [`DataPage`]: a page that they change.
+//! - [`redo_block`]: a page as a record leaves it, from images and Generic WAL.
 //! - [`SegmentName`], [`TimelineHistory`]: which file holds which part of the log.
 //!
 //! Sources in PostgreSQL: `src/include/access/xlogrecord.h`, `src/include/access/xlog_internal.h`,
@@ -35,6 +36,7 @@ mod page;
 mod raw_record;
 mod reader;
 mod record;
+mod redo;
 pub mod rmgr;
 mod segment;
 mod text;
@@ -61,6 +63,7 @@ pub use page::{LongPageHeader, PageFlags, PageHeader};
 pub use raw_record::RawRecord;
 pub use reader::{Located, Reader, ReaderOptions};
 pub use record::{Block, BlockFlags, Record, RecordHeader};
+pub use redo::{RedoError, RedoErrorKind, Redone, redo_block};
 pub use rmgr::RmgrId;
 pub use segment::{ParseSegmentNameError, SegmentName, SegmentNo};
 pub use text::TextBuffer;

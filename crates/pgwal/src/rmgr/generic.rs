@@ -36,19 +36,35 @@ impl<'a> Generic<'a> {
     /// # Errors
     /// [`Malformed`] if a region is cut off.
     pub fn page_changes(block: &Block<'a>) -> Result<Vec<Region<'a>>, Malformed> {
-        Region::list(&mut Cursor::new(block.data))
+        Region::each(block).collect()
     }
 }
 
 impl<'a> Region<'a> {
+    /// As [`Generic::page_changes`], one after the other: nothing is allocated. Behind an error there is nothing more.
+    pub fn each(block: &Block<'a>) -> impl Iterator<Item = Result<Self, Malformed>> + use<'a> {
+        let mut cursor = Cursor::new(block.data);
+        std::iter::from_fn(move || {
+            let region = (!cursor.is_empty()).then(|| Self::take(&mut cursor))?;
+            if region.is_err() {
+                cursor = Cursor::new(&[]);
+            }
+            Some(region)
+        })
+    }
+
     fn list(cursor: &mut Cursor<'a>) -> Result<Vec<Self>, Malformed> {
         let mut regions = Vec::new();
         while !cursor.is_empty() {
-            let offset = cursor.u16("offset")?;
-            let length = cursor.u16("length")?;
-            regions.push(Self { offset, bytes: cursor.take("region", usize::from(length))? });
+            regions.push(Self::take(cursor)?);
         }
         Ok(regions)
+    }
+
+    fn take(cursor: &mut Cursor<'a>) -> Result<Self, Malformed> {
+        let offset = cursor.u16("offset")?;
+        let length = cursor.u16("length")?;
+        Ok(Self { offset, bytes: cursor.take("region", usize::from(length))? })
     }
 }
 
