@@ -13,7 +13,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::lsn::Lsn;
 
-pub use items::NoSpace;
+pub use items::{NoSpace, RemoveItemsError};
 
 /// A page of 8192 bytes (`BLCKSZ`), as it is in a relation's file or in a buffer. All bytes are allowed: what reads them
 /// finds nothing where the header makes no sense, and [`DataPage::check_header`] tells why.
@@ -37,7 +37,7 @@ mod field {
 /// A page's header cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PageHeaderError {
-    /// The page was never initialised: all of its header is zero.
+    /// The page was never initialised (`PageIsNew`): `pd_upper` is zero.
     #[error("the page is not initialised")]
     New,
     /// Not `24 <= pd_lower <= pd_upper <= pd_special <= 8192`, with `pd_special` aligned to 8 bytes.
@@ -90,9 +90,9 @@ impl DataPage {
     }
 
     /// Makes it an empty page with `SPECIAL` bytes of special space, rounded up to a multiple of 8; everything is zero
-    /// but the header (`PageInit`). More than a page has does not compile.
+    /// but the header (`PageInit`). All that a page has, or more, does not compile.
     pub fn init<const SPECIAL: usize>(&mut self) {
-        const { assert!(SPECIAL <= DataPage::SIZE - DataPage::HEADER_SIZE, "the special space does not fit in a page") };
+        const { assert!(SPECIAL < DataPage::SIZE - DataPage::HEADER_SIZE - 7, "the special space does not fit in a page") };
         // Both fit: a page has 8192 bytes.
         #[allow(clippy::cast_possible_truncation, clippy::arithmetic_side_effects)]
         let special = const { (DataPage::SIZE - SPECIAL.div_ceil(8) * 8) as u16 };

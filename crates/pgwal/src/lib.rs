@@ -49,7 +49,7 @@ mod visit;
 
 pub use cursor::Cursor;
 pub use custom_rmgr::{CustomRmgr, CustomRmgrId, Operation, OperationCode};
-pub use data_page::{DataPage, NoSpace, PageHeaderError};
+pub use data_page::{DataPage, NoSpace, PageHeaderError, RemoveItemsError};
 pub use descriptor::{Descriptor, Descriptors, RegisterError};
 pub use error::{Malformed, ReadError, ReadErrorKind, RecordError};
 pub use heap_page::{HeapPage, ItemFlags, ItemId, TupleHeader, Updater, infomask};
