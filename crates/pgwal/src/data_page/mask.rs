@@ -44,3 +44,61 @@ impl DataPage {
         self.set_upper(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::data_page::DataPage;
+    use crate::heap_page::ItemFlags;
+    use crate::ids::OffsetNumber;
+    use crate::lsn::Lsn;
+
+    /// An initialised page with an item, on which all that can be masked is set.
+    fn page() -> DataPage {
+        let mut page = DataPage::zeroed();
+        page.init::<8>();
+        page.as_bytes_mut()[..12].fill(0xFF);
+        page.as_bytes_mut()[20..24].fill(0xFF);
+        page.contents_mut().fill(0xFF);
+        page.special_mut().fill(0xFF);
+        page.add_item(b"an item").unwrap();
+        page
+    }
+
+    #[test]
+    fn each_mask_hides_its_own_part_and_nothing_else() {
+        let (mut masked, mut expected) = (page(), page());
+        masked.mask_lsn_and_checksum();
+        expected.as_bytes_mut()[..10].fill(0);
+        assert_eq!((&masked, masked.lsn()), (&expected, Lsn::new(0)));
+
+        masked.mask_hint_bits();
+        expected.as_bytes_mut()[10] = 0xF8;
+        expected.as_bytes_mut()[20..24].fill(0);
+        assert_eq!(masked, expected);
+
+        masked.mask_unused_space().unwrap();
+        expected.as_bytes_mut()[28..8176].fill(0);
+        assert_eq!(masked, expected);
+        assert_eq!(masked.item(OffsetNumber::new(1)), Some(&b"an item"[..]));
+
+        masked.mask_line_pointer_flags();
+        let item = masked.item_id(OffsetNumber::new(1)).unwrap();
+        assert_eq!((item.offset, item.flags, item.length), (8176, ItemFlags::Unused, 7));
+        expected.as_bytes_mut()[24..28].copy_from_slice(&masked.as_bytes()[24..28]);
+        assert_eq!(masked, expected);
+
+        masked.mask_contents();
+        expected.as_bytes_mut()[24..].fill(0);
+        expected.as_bytes_mut()[12..16].fill(0);
+        assert_eq!(masked, expected);
+    }
+
+    #[test]
+    fn unused_space_that_is_nowhere_stays() {
+        let mut page = page();
+        page.set_lower(page.upper() + 1);
+        let before = page.clone();
+        assert!(page.mask_unused_space().is_err());
+        assert_eq!(page, before);
+    }
+}
