@@ -42,6 +42,13 @@ impl Seeds {
                 }
             }
         }
+        // An initialised page of an earlier LSN, and a region of four bytes behind its header.
+        let header = [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 24, 0, 0xF0, 0x1F, 0xF0, 0x1F, 4, 0x20, 0, 0, 0, 0];
+        let region = [24, 0, 4, 0, 1, 2, 3, 4];
+        seeds.write("redo", "region", &[&[1, 0, 0, 0, 0, 0], &header[..], &region].concat())?;
+        // The same page as an image, whole and with a hole.
+        seeds.write("redo", "image", &[&[1 | 2 | 4, 0, 0, 0, 0, 2], &header[..], &[7; 8192]].concat())?;
+        seeds.write("redo", "hole", &[&[1 | 2, 0, 0, 200, 0, 3], &header[..], &[7; 8092]].concat())?;
         seeds.write("timeline_history", "two", b"1\t0/3000158\tno recovery target specified\n2\t0/5000000\t\n")?;
         Ok(seeds)
     }
