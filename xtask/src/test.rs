@@ -20,7 +20,7 @@ const MAJOR: u32 = 15;
 /// Tests of what runs in the server, for nextest.
 const IN_SERVER: &str = "binary(callbacks) | binary(garbage_outside) | binary(garbagemap) | binary(garbagemap_baseline) \
     | binary(garbagemap_restart) | binary(garbagemap_restore) | binary(garbagemap_sql) | binary(garbagemap_variants) \
-    | binary(plugins) | binary(plugin_failures) | binary(prometheus) | binary(test_custom_rmgrs) \
+    | binary(plugins) | binary(plugin_failures) | binary(prometheus) | binary(redo_outside) | binary(test_custom_rmgrs) \
     | binary(/^walker_/)";
 
 /// Checks formatting, lints and documentation, builds everything and runs all tests.
