@@ -1,4 +1,4 @@
-//! WAL from a directory of segments, such as `pg_wal` or an archive.
+//! WAL from directories of segments, such as `pg_wal` or an archive.
 
 mod compression;
 mod gap;
@@ -46,7 +46,7 @@ impl Default for FileSourceOptions {
     }
 }
 
-/// Reads the segments of one directory in order, up to where the log ends.
+/// Reads the segments of a [`WalDirectory`] in order, up to where the log ends.
 ///
 /// The directory may be a running server's: what is not written yet is simply not there yet, and asked again the
 /// source goes on.
@@ -353,7 +353,7 @@ impl FileSource {
         let start = number.start(segment_size);
         let limit = choice.end.map_or(u64::from(segment_size), |end| end.since(start).min(u64::from(segment_size)));
         let limit = u32::try_from(limit).unwrap_or(segment_size);
-        let bytes = SegmentBytes::open(self.directory.path(), &choice, segment_size, limit, self.options.memory_map)?;
+        let bytes = SegmentBytes::open(&choice, segment_size, limit, self.options.memory_map)?;
         Ok(OpenSegment { number, start, choice, bytes })
     }
 
@@ -431,7 +431,7 @@ impl FileSource {
         match &self.segment {
             Some(segment) if segment.number == number => segment.bytes.path().to_owned(),
             _ => match self.list.find(number, None) {
-                Some(choice) => self.directory.path().join(choice.file.file_name),
+                Some(choice) => choice.file.path(),
                 None => self.directory.path().to_owned(),
             },
         }

@@ -28,9 +28,9 @@ const STATUS_DIRECTORY: &str = "archive_status";
 ///   gives old ones new names and overwrites them. Asked anew for each segment, since a server may be started;
 /// - it is as long as a segment, and its name does not say that it is partial: it is not being copied or received;
 /// - it is not the newest segment: if somebody writes, without being seen by the above, then that one.
-pub(super) fn nobody_writes(directory: &Path, choice: &Choice, length: u64, segment_size: u32) -> bool {
+pub(super) fn nobody_writes(choice: &Choice, length: u64, segment_size: u32) -> bool {
     let whole = length == u64::from(segment_size) && !choice.file.partial;
-    whole && !choice.newest && !server_may_run(directory)
+    whole && !choice.newest && !server_may_run(&choice.file.directory)
 }
 
 /// Whether `directory` is the `pg_wal` of a server, unless one that certainly does not run.
@@ -135,14 +135,15 @@ mod tests {
 
     const SIZE: u32 = 1024 * 1024;
 
-    fn choice(file_name: &str, newest: bool) -> Choice {
-        Choice { file: SegmentFile::parse(file_name).unwrap(), end: None, newest }
+    fn choice(directory: &Path, file_name: &str, newest: bool) -> Choice {
+        Choice { file: SegmentFile::parse(file_name, &directory.into(), 0).unwrap(), end: None, newest }
     }
 
     #[test]
     fn only_whole_segments_of_the_past_are_mapped() {
         let directory = tempfile::tempdir().unwrap();
-        let writes_nobody = |choice, length| nobody_writes(directory.path(), &choice, length, SIZE);
+        let writes_nobody = |choice, length| nobody_writes(&choice, length, SIZE);
+        let choice = |file_name: &str, newest| choice(directory.path(), file_name, newest);
         let name = "000000010000000000000005";
         assert!(writes_nobody(choice(name, false), u64::from(SIZE)));
         assert!(!writes_nobody(choice(name, true), u64::from(SIZE)));

@@ -37,16 +37,10 @@ enum Way {
 }
 
 impl SegmentBytes {
-    /// Opens a file of `directory` for the bytes before `limit`.
-    pub(super) fn open(
-        directory: &Path,
-        choice: &Choice,
-        segment_size: u32,
-        limit: u32,
-        memory_map: bool,
-    ) -> Result<Self, SourceError> {
-        let SegmentFile { compression, partial, ref file_name, .. } = choice.file;
-        let path = directory.join(file_name);
+    /// Opens the chosen file for the bytes before `limit`.
+    pub(super) fn open(choice: &Choice, segment_size: u32, limit: u32, memory_map: bool) -> Result<Self, SourceError> {
+        let SegmentFile { compression, partial, .. } = choice.file;
+        let path = choice.file.path();
         let way = match compression {
             Some(compression) => {
                 let stream = compression.open(&path)?;
@@ -56,7 +50,7 @@ impl SegmentBytes {
                 let io = |cause| SourceError::Io { path: path.clone(), cause };
                 let file = File::open(&path).map_err(io)?;
                 let length = file.metadata().map_err(io)?.len();
-                if memory_map && mapped::nobody_writes(directory, choice, length, segment_size) {
+                if memory_map && mapped::nobody_writes(choice, length, segment_size) {
                     Way::Mapped(MappedSegment::new(file, segment_size))
                 } else {
                     Way::Copied { file, buffer: Vec::new() }

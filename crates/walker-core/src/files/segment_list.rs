@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pgwal::{Lsn, SegmentName, SegmentNo, TimelineHistory, TimelineId};
 
@@ -19,12 +20,16 @@ pub(super) struct SegmentFile {
     pub(super) compression: Option<FileCompression>,
     /// With its endings.
     pub(super) file_name: String,
+    /// Where it is.
+    pub(super) directory: Arc<Path>,
+    /// How many directories come before that one.
+    directory_rank: usize,
 }
 
 impl SegmentFile {
     /// `000000010000000000000005`, and that with `.partial` and the ending of a compression, in either order:
     /// `pg_receivewal` writes `.gz.partial`, and an archive command may compress a `.partial`.
-    pub(super) fn parse(file_name: &str) -> Option<Self> {
+    pub(super) fn parse(file_name: &str, directory: &Arc<Path>, directory_rank: usize) -> Option<Self> {
         let (name, mut endings) = file_name.split_at_checked(SegmentName::LENGTH)?;
         let (mut partial, mut compression) = (false, None);
         while let Some(rest) = endings.strip_prefix('.') {
@@ -37,52 +42,62 @@ impl SegmentFile {
             endings = others;
         }
         let name = name.parse().ok().filter(|_| endings.is_empty())?;
-        Some(Self { name, partial, compression, file_name: file_name.to_owned() })
+        let (file_name, directory) = (file_name.to_owned(), Arc::clone(directory));
+        Some(Self { name, partial, compression, file_name, directory, directory_rank })
     }
 
-    /// Of several files of one segment the smallest is read: whole before partial, plain before compressed.
-    fn rank(&self) -> (bool, Option<FileCompression>) {
-        (self.partial, self.compression)
+    /// The file with its directory.
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.join(&self.file_name)
+    }
+
+    /// Of several files of one segment the smallest is read: whole before partial, in an earlier directory before a later
+    /// one, plain before compressed.
+    fn rank(&self) -> (bool, usize, Option<FileCompression>) {
+        (self.partial, self.directory_rank, self.compression)
     }
 }
 
-/// All files of a directory that matter.
+/// All files of some directories that matter.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) segments: Vec<SegmentFile>,
-    /// Names of history files, plain ones first.
-    histories: Vec<String>,
+    /// Names of history files, plain ones first, and where they are.
+    histories: Vec<(String, Arc<Path>)>,
 }
 
 impl Listing {
-    pub(super) fn read(directory: &Path) -> Result<Self, SourceError> {
-        let io = |cause| SourceError::Io { path: directory.to_owned(), cause };
+    pub(super) fn read(directories: &[Arc<Path>]) -> Result<Self, SourceError> {
         let mut listing = Self::default();
-        for entry in fs::read_dir(directory).map_err(io)? {
-            let Ok(file_name) = entry.map_err(io)?.file_name().into_string() else { continue };
-            if let Some(segment) = SegmentFile::parse(&file_name) {
-                listing.segments.push(segment);
-            } else if file_name.contains(".history") {
-                listing.histories.push(file_name);
+        for (rank, directory) in directories.iter().enumerate() {
+            let io = |cause| SourceError::Io { path: directory.to_path_buf(), cause };
+            for entry in fs::read_dir(directory).map_err(io)? {
+                let Ok(file_name) = entry.map_err(io)?.file_name().into_string() else { continue };
+                if let Some(segment) = SegmentFile::parse(&file_name, directory, rank) {
+                    listing.segments.push(segment);
+                } else if file_name.contains(".history") {
+                    listing.histories.push((file_name, Arc::clone(directory)));
+                }
             }
         }
+        // Both sorts are stable: of the same name, the one in the earlier directory is the first.
         listing.segments.sort_by(|one, other| one.file_name.cmp(&other.file_name));
-        listing.histories.sort();
+        listing.histories.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(listing)
     }
 
-    /// The history of `timeline`, if the directory has it.
-    fn history(&self, directory: &Path, timeline: TimelineId) -> Result<Option<TimelineHistory>, SourceError> {
+    /// The history of `timeline`, if one of the directories has it.
+    fn history(&self, timeline: TimelineId) -> Result<Option<TimelineHistory>, SourceError> {
         let plain = TimelineHistory::file_name(timeline);
-        let found = self.histories.iter().find_map(|file_name| {
+        let found = self.histories.iter().find_map(|(file_name, directory)| {
+            let path = || directory.join(file_name);
             let endings = file_name.strip_prefix(&plain)?;
             match endings.strip_prefix('.') {
-                Some(ending) => FileCompression::from_ending(ending).map(|compression| (file_name, Some(compression))),
-                None => endings.is_empty().then_some((file_name, None)),
+                Some(ending) => FileCompression::from_ending(ending).map(|compression| (path(), Some(compression))),
+                None => endings.is_empty().then(|| (path(), None)),
             }
         });
-        let Some((file_name, compression)) = found else { return Ok(None) };
-        let path = directory.join(file_name);
+        let Some((path, compression)) = found else { return Ok(None) };
         let content = match compression {
             Some(compression) => compression.read_small(&path)?,
             None => fs::read(&path).map_err(|cause| SourceError::Io { path: path.clone(), cause })?,
@@ -102,7 +117,7 @@ pub(super) struct Choice {
     pub(super) newest: bool,
 }
 
-/// The segments of a directory at one moment.
+/// The segments of some directories at one moment.
 #[derive(Debug)]
 pub(super) struct SegmentList {
     segment_size: u32,
@@ -114,15 +129,10 @@ pub(super) struct SegmentList {
 
 impl SegmentList {
     /// Chooses what leads to `timeline`, or to the highest timeline there is.
-    pub(super) fn new(
-        listing: Listing,
-        directory: &Path,
-        timeline: Option<TimelineId>,
-        segment_size: u32,
-    ) -> Result<Self, SourceError> {
+    pub(super) fn new(listing: Listing, timeline: Option<TimelineId>, segment_size: u32) -> Result<Self, SourceError> {
         let highest = listing.segments.iter().map(|file| file.name.timeline).max();
         let history = match timeline.or(highest) {
-            Some(target) => listing.history(directory, target)?,
+            Some(target) => listing.history(target)?,
             None => None,
         };
         let mut files: BTreeMap<(SegmentNo, TimelineId), SegmentFile> = BTreeMap::new();
@@ -193,6 +203,10 @@ mod tests {
 
     const SIZE: u32 = 1024 * 1024;
 
+    fn parse(file_name: &str) -> Option<SegmentFile> {
+        SegmentFile::parse(file_name, &Path::new("").into(), 0)
+    }
+
     fn list(timeline: Option<u32>, files: &[&str], histories: &[(&str, &str)]) -> SegmentList {
         let directory = tempfile::tempdir().unwrap();
         for name in files {
@@ -201,8 +215,8 @@ mod tests {
         for (name, content) in histories {
             fs::write(directory.path().join(name), content).unwrap();
         }
-        let listing = Listing::read(directory.path()).unwrap();
-        SegmentList::new(listing, directory.path(), timeline.map(TimelineId::new), SIZE).unwrap()
+        let listing = Listing::read(&[directory.path().into()]).unwrap();
+        SegmentList::new(listing, timeline.map(TimelineId::new), SIZE).unwrap()
     }
 
     fn chosen(list: &SegmentList, number: u64) -> Option<String> {
@@ -219,13 +233,13 @@ mod tests {
             (".lz4.partial", true, true),
             (".partial.zst", true, true),
         ] {
-            let file = SegmentFile::parse(&format!("{name}{ending}")).unwrap();
+            let file = parse(&format!("{name}{ending}")).unwrap();
             assert_eq!((file.partial, file.compression.is_some()), (partial, compressed), "{ending}");
         }
         for other in [".tmp", ".backup", ".00000028.backup", ".gz.zst", ".partial.partial", "0", "."] {
-            assert_eq!(SegmentFile::parse(&format!("{name}{other}")), None, "{other}");
+            assert_eq!(parse(&format!("{name}{other}")), None, "{other}");
         }
-        assert_eq!(SegmentFile::parse("00000002.history"), None);
+        assert_eq!(parse("00000002.history"), None);
     }
 
     #[test]
@@ -269,6 +283,25 @@ mod tests {
         assert_eq!((choice.end, choice.newest), (Some(Lsn::new(0x28_0000)), false));
         assert_eq!(list.find(SegmentNo::new(3), None).unwrap().end, None);
         assert_eq!(list.after(SegmentNo::new(1)), Some(SegmentNo::new(2)));
+    }
+
+    #[test]
+    fn several_directories_are_as_one_whose_first_has_precedence() {
+        let (archive, wal) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (one, two, three) = ("000000010000000000000001", "000000010000000000000002", "000000020000000000000003");
+        for name in [format!("{one}.gz"), format!("{two}.partial")] {
+            fs::write(archive.path().join(name), "").unwrap();
+        }
+        for name in [one, two, three] {
+            fs::write(wal.path().join(name), "").unwrap();
+        }
+        fs::write(archive.path().join("00000002.history"), "1\t0/280000\tx\n").unwrap();
+        let listing = Listing::read(&[archive.path().into(), wal.path().into()]).unwrap();
+        let list = SegmentList::new(listing, None, SIZE).unwrap();
+        let path = |number| list.find(SegmentNo::new(number), None).unwrap().file.path();
+        assert_eq!(path(1), archive.path().join(format!("{one}.gz")));
+        assert_eq!((path(2), path(3)), (wal.path().join(two), wal.path().join(three)));
+        assert_eq!(list.find(SegmentNo::new(2), None).unwrap().end, Some(Lsn::new(0x28_0000)));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! A directory of segments, such as `pg_wal` or an archive.
+//! A directory of segments, such as `pg_wal` or an archive, or several that together hold one log.
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use pgwal::{LongPageHeader, Lsn, ReaderOptions, TimelineId};
@@ -11,7 +11,7 @@ use super::segment_list::{Listing, SegmentFile, SegmentList};
 use crate::source::SourceError;
 
 /// A directory of segments, listed once for any number of [`FileSource`](super::FileSource)s: a clone is the same
-/// directory.
+/// directory. It may stand for several, whose files are taken as if they were in one.
 ///
 /// A segment is read from the file `000000010000000000000005` or, if there is none, from one with the ending `.lz4`,
 /// `.zst`, `.gz`, `.partial`, or of both kinds.
@@ -22,7 +22,8 @@ pub struct WalDirectory {
 
 #[derive(Debug)]
 struct Shared {
-    path: PathBuf,
+    /// At least one.
+    paths: Vec<Arc<Path>>,
     timeline: Option<TimelineId>,
     first_page: LongPageHeader,
     /// As it was listed last.
@@ -39,26 +40,37 @@ impl WalDirectory {
     /// # Errors
     /// If the directory, the history file or all of the segments cannot be read, or there is no segment.
     pub fn open(path: &Path, timeline: Option<TimelineId>) -> Result<Self, SourceError> {
-        let listing = Listing::read(path)?;
-        let first_page = any_first_page(path, &listing, timeline)?;
-        let list = SegmentList::new(listing, path, timeline, first_page.segment_size)?;
+        Self::open_together(path, &[], timeline)
+    }
+
+    /// As [`WalDirectory::open`], for the files of several directories, such as an archive and the `pg_wal` of the server that
+    /// is to be recovered from it. Of the files of one segment and timeline that of the earliest directory is read, unless it
+    /// is partial and another is not: so the archive comes first, as for a server.
+    ///
+    /// # Errors
+    /// As [`WalDirectory::open`].
+    pub fn open_together(first: &Path, others: &[&Path], timeline: Option<TimelineId>) -> Result<Self, SourceError> {
+        let paths: Vec<Arc<Path>> = [first].iter().chain(others).map(|path| Arc::from(*path)).collect();
+        let listing = Listing::read(&paths)?;
+        let first_page = any_first_page(first, &listing, timeline)?;
+        let list = SegmentList::new(listing, timeline, first_page.segment_size)?;
         if list.start().is_none() {
-            return Err(SourceError::NoSegments(path.to_owned()));
+            return Err(SourceError::NoSegments(first.to_owned()));
         }
         let list = RwLock::new(Arc::new(list));
-        Ok(Self { shared: Arc::new(Shared { path: path.to_owned(), timeline, first_page, list }) })
+        Ok(Self { shared: Arc::new(Shared { paths, timeline, first_page, list }) })
     }
 
     /// Name of any file in `path` that is named like a segment; `None` also if the directory cannot be read.
     #[must_use]
     pub fn any_segment(path: &Path) -> Option<String> {
-        Listing::read(path).ok()?.segments.into_iter().next().map(|file| file.file_name)
+        Listing::read(&[path.into()]).ok()?.segments.into_iter().next().map(|file| file.file_name)
     }
 
-    /// Its path.
+    /// Its path; that of the first, if they are several.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.shared.path
+        self.shared.paths.first().map_or(Path::new(""), |path| path)
     }
 
     /// Size of a segment in bytes.
@@ -92,8 +104,8 @@ impl WalDirectory {
 
     /// What the directory holds now.
     pub(super) fn list_again(&self) -> Result<Arc<SegmentList>, SourceError> {
-        let listing = Listing::read(self.path())?;
-        let list = Arc::new(SegmentList::new(listing, self.path(), self.shared.timeline, self.segment_size())?);
+        let listing = Listing::read(&self.shared.paths)?;
+        let list = Arc::new(SegmentList::new(listing, self.shared.timeline, self.segment_size())?);
         *self.shared.list.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&list);
         Ok(list)
     }
@@ -108,7 +120,7 @@ fn any_first_page(
     let mut first_error = None;
     let wanted = |file: &&SegmentFile| timeline.is_none_or(|timeline| file.name.timeline <= timeline);
     for file in listing.segments.iter().filter(wanted) {
-        match first_page(directory, file) {
+        match first_page(file) {
             Ok(header) => return Ok(header),
             Err(error) => first_error = first_error.or(Some(error)),
         }
@@ -116,8 +128,8 @@ fn any_first_page(
     Err(first_error.unwrap_or_else(|| SourceError::NoSegments(directory.to_owned())))
 }
 
-fn first_page(directory: &Path, file: &SegmentFile) -> Result<LongPageHeader, SourceError> {
-    let path = directory.join(&file.file_name);
+fn first_page(file: &SegmentFile) -> Result<LongPageHeader, SourceError> {
+    let path = file.path();
     let mut bytes = Vec::with_capacity(LongPageHeader::SIZE);
     match file.compression {
         Some(compression) => {
