@@ -11,7 +11,8 @@
 //! - [`Image`]: full-page images; [`HeapPage`] and [`VisibilityMapPage`]: what is on such a page.
 //! - [`CustomRmgr`], [`operations!`]: what is known of an extension's own records. [`DataPage`]: a page that they change.
 //! - [`redo_block`]: a page as a record leaves it, from images and Generic WAL.
-//! - [`SegmentName`], [`TimelineHistory`]: which file holds which part of the log.
+//! - [`SegmentName`], [`TimelineHistory`]: which file holds which part of the log. [`ControlFile`] and [`BackupLabel`]: where
+//!   recovery begins. [`KnownCustomRmgr`]: which extension reserved the id of a custom resource manager.
 //!
 //! Sources in PostgreSQL: `src/include/access/xlogrecord.h`, `src/include/access/xlog_internal.h`,
 //! `src/backend/access/transam/xlogreader.c`.
@@ -21,6 +22,8 @@
     deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::arithmetic_side_effects)
 )]
 
+mod backup_label;
+mod control_file;
 mod crc32c;
 mod cursor;
 mod custom_rmgr;
@@ -31,6 +34,7 @@ mod error;
 mod heap_page;
 mod ids;
 mod image;
+mod known_custom_rmgrs;
 mod lsn;
 mod page;
 mod raw_record;
@@ -47,6 +51,8 @@ mod version;
 mod visibility_map;
 mod visit;
 
+pub use backup_label::{BackupLabel, BackupLabelError};
+pub use control_file::{ControlFile, ControlFileError, DatabaseState};
 pub use cursor::Cursor;
 pub use custom_rmgr::{CustomRmgr, CustomRmgrId, Operation, OperationCode};
 pub use data_page::{DataPage, NoSpace, PageHeaderError, RemoveItemsError};
@@ -58,6 +64,7 @@ pub use ids::{
     TimelineId, TransactionId,
 };
 pub use image::{Compression, Image, ImageError};
+pub use known_custom_rmgrs::KnownCustomRmgr;
 pub use lsn::{Lsn, ParseLsnError};
 pub use page::{LongPageHeader, PageFlags, PageHeader};
 pub use raw_record::RawRecord;
