@@ -17,11 +17,24 @@ use crate::workspace::{Profile, Workspace, cargo, feature, select};
 /// With this major all tests are run.
 const MAJOR: u32 = 15;
 
-/// Tests of what runs in the server, for nextest.
-const IN_SERVER: &str = "binary(callbacks) | binary(garbage_outside) | binary(garbagemap) | binary(garbagemap_baseline) \
-    | binary(garbagemap_restart) | binary(garbagemap_restore) | binary(garbagemap_sql) | binary(garbagemap_variants) \
-    | binary(plugins) | binary(plugin_failures) | binary(prometheus) | binary(redo_outside) | binary(test_custom_rmgrs) \
-    | binary(/^walker_/)";
+/// Tests of what runs in the server, by nextest's names of their binaries.
+const IN_SERVER: &[&str] = &[
+    "callbacks",
+    "garbage_outside",
+    "garbagemap",
+    "garbagemap_baseline",
+    "garbagemap_restart",
+    "garbagemap_restore",
+    "garbagemap_sql",
+    "garbagemap_variants",
+    "plugin_failures",
+    "plugins",
+    "preflight",
+    "prometheus",
+    "redo_outside",
+    "test_custom_rmgrs",
+    "/^walker_/",
+];
 
 /// Checks formatting, lints and documentation, builds everything and runs all tests.
 ///
@@ -70,7 +83,8 @@ fn take(steps: &mut Steps, arguments: &Arguments) -> Result<()> {
         for other in postgresql::MAJORS.into_iter().filter(|other| *other != major) {
             // What could not be provided was said.
             if let Ok(installation) = Installation::find_beside(other) {
-                run_tests(steps, &workspace, &installation, &["-E".into(), IN_SERVER.into()])?;
+                let in_server: Vec<_> = IN_SERVER.iter().map(|binary| format!("binary({binary})")).collect();
+                run_tests(steps, &workspace, &installation, &["-E".into(), in_server.join(" | ").into()])?;
             }
         }
     }

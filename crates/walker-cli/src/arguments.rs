@@ -7,6 +7,7 @@ use pgwal::{Fork, Lsn, RelFileLocator, Timestamp};
 
 use crate::custom_rmgr::CustomRmgrChoice;
 use crate::heatmap::PictureFile;
+use crate::preflight::Provides;
 use crate::selection::RmgrChoice;
 use crate::time;
 
@@ -14,7 +15,8 @@ use crate::time;
 #[derive(Debug, Parser)]
 #[command(name = "walker", version, propagate_version = true, args_override_self = true)]
 #[command(
-    after_help = "The exit status is 0 if all was done, and 1 if not or if the command line is wrong, as that of pg_waldump."
+    after_help = "The exit status is 0 if all was done, and 1 if not or if the command line is wrong, as that of pg_waldump; \
+                  `walker preflight` has more."
 )]
 pub(crate) struct Arguments {
     /// What to do.
@@ -29,6 +31,7 @@ pub(crate) enum Command {
     Stats(StatsArguments),
     Garbage(GarbageArguments),
     Heatmap(HeatmapArguments),
+    Preflight(PreflightArguments),
 }
 
 /// Show the records of the log, one on each line, as pg_waldump does
@@ -182,6 +185,62 @@ pub(crate) struct HeatmapArguments {
     help: Option<bool>,
     #[command(flatten)]
     pub(crate) connection: ConnectionArguments,
+}
+
+/// Tell whether recovery will find the custom resource managers that the log needs
+///
+/// A server that replays a record of a resource manager which no library of shared_preload_libraries has registered stops
+/// with "resource manager with ID 128 not registered", at each start. Ids that extensions have reserved are known here;
+/// 128 is nobody's, and --provides tells what is not known.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  walker preflight --pgdata /var/lib/postgresql/15/main
+  walker preflight archive --pgdata restored
+  walker preflight archive --pgdata restored --provides 128=my_extension --format json
+  walker preflight archive --start 0/1500000 --shared-preload-libraries 'pg_stat_statements, pg_tde'
+  walker preflight --pgdata /var/lib/postgresql/15/main --config-file /etc/postgresql/15/main/postgresql.conf
+
+With --pgdata, what is looked at begins where recovery will, as backup_label or else global/pg_control says, and follows the
+timeline that recovery will follow. The setting is read from postgresql.conf, what it includes, and postgresql.auto.conf,
+or from the command line of the last start (postmaster.opts) if that has it; another command line may override it.
+
+The exit status is 0 if no custom resource manager is needed or all are registered by libraries that are loaded; 1 if one
+is missing, something could not be read or the command line is wrong; and 2 if it cannot be told.")]
+pub(crate) struct PreflightArguments {
+    /// Directory with the log's segments, such as an archive, or with a pg_wal that holds them; without --pgdata it may be one
+    /// segment. With --pgdata, the log in its pg_wal is looked at too
+    #[arg(value_name = "PATH", required_unless_present = "pgdata")]
+    pub(crate) path: Option<PathBuf>,
+    /// Data directory of the server that is to recover; it may be a restored base backup
+    #[arg(short = 'D', long, value_name = "DIR")]
+    pub(crate) pgdata: Option<PathBuf>,
+    /// Configuration file [default: that of the last start, or postgresql.conf in the data directory]
+    #[arg(long, value_name = "FILE", requires = "pgdata")]
+    pub(crate) config_file: Option<PathBuf>,
+    /// What shared_preload_libraries will be, instead of what is found
+    #[arg(long, value_name = "LIST")]
+    pub(crate) shared_preload_libraries: Option<String>,
+    /// This library registers the resource manager with this ID; may be repeated
+    #[arg(long, value_name = "ID=LIBRARY")]
+    pub(crate) provides: Vec<Provides>,
+    /// Begin with the first record at or behind this WAL location [default: where recovery begins, or the oldest segment]
+    #[arg(short, long, value_name = "LSN")]
+    pub(crate) start: Option<Lsn>,
+    /// Stop at this WAL location; it is an error if the log ends before [default: where the log ends]
+    #[arg(short, long, value_name = "LSN")]
+    pub(crate) end: Option<Lsn>,
+    /// Read the log that leads to this timeline [default: as recovery_target_timeline says if recovery.signal or
+    /// standby.signal is there, or else the data directory's; without that the highest that has a segment]
+    #[arg(short, long, value_name = "TIMELINE", value_parser = timeline)]
+    pub(crate) timeline: Option<u32>,
+    /// Read in so many threads
+    #[arg(short, long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) jobs: u8,
+    /// How to write the answer
+    #[arg(long, value_name = "text|json", value_enum, default_value_t, hide_possible_values = true)]
+    pub(crate) format: Format,
 }
 
 /// Which part of which log.
@@ -421,6 +480,9 @@ mod tests {
             "walker heatmap --dbname x",
             "walker heatmap --table t --output picture.gif",
             "walker heatmap --table t --blocks-per-range 0",
+            "walker preflight",
+            "walker preflight wal --config-file x",
+            "walker preflight wal --provides 127=x",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -14,8 +14,10 @@ pub(crate) enum Exit {
     /// All was done, or nobody wanted to read more.
     Success = 0,
     /// Something could not be done, or the command line was wrong; stderr says what. PostgreSQL's programs do not tell
-    /// the two apart.
+    /// the two apart. Or the answer to the question is no.
     Failure = 1,
+    /// A question whose answer is yes or no could not be answered by what is known.
+    Undecided = 2,
 }
 
 impl From<Exit> for ExitCode {
@@ -47,9 +49,9 @@ impl fmt::Display for Hinted {
 impl std::error::Error for Hinted {}
 
 /// Reports an error, if there is one, and says how the command ends.
-pub(crate) fn finish(outcome: Result<()>) -> ExitCode {
+pub(crate) fn finish(outcome: Result<Exit>) -> ExitCode {
     let exit = match outcome {
-        Ok(()) => Exit::Success,
+        Ok(exit) => exit,
         Err(error) if is_broken_pipe(&error) => Exit::Success,
         Err(error) => {
             eprint!("{}", report(&error));

@@ -11,6 +11,7 @@ mod heatmap;
 mod interrupt;
 mod output;
 mod page_files;
+mod preflight;
 mod progress;
 mod record_row;
 mod scan;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
 use clap::Parser as _;
+use exit::Exit;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -33,10 +35,16 @@ fn main() -> ExitCode {
         Err(answer) => return exit::refuse(&answer),
     };
     let outcome = match &arguments.command {
-        Command::Dump(arguments) => dump::run(arguments),
-        Command::Stats(arguments) => stats::run(arguments),
-        Command::Garbage(arguments) => garbage::run(arguments),
-        Command::Heatmap(arguments) => heatmap::run(arguments),
+        Command::Dump(arguments) => done(dump::run(arguments)),
+        Command::Stats(arguments) => done(stats::run(arguments)),
+        Command::Garbage(arguments) => done(garbage::run(arguments)),
+        Command::Heatmap(arguments) => done(heatmap::run(arguments)),
+        Command::Preflight(arguments) => preflight::run(arguments),
     };
     exit::finish(outcome)
+}
+
+/// What ends without an error was done.
+fn done(outcome: anyhow::Result<()>) -> anyhow::Result<Exit> {
+    outcome.map(|()| Exit::Success)
 }

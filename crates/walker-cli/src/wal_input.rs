@@ -44,12 +44,21 @@ impl WalInput {
     /// Finds the directory and the first record.
     pub(crate) fn open(arguments: &WalArguments, damage: DamageArguments) -> Result<Self> {
         check_order(arguments)?;
-        let directory = locate(arguments)?;
-        let arguments = &with_segments(arguments, &directory)?;
+        Self::open_together(&locate(arguments)?, &[], arguments, damage)
+    }
+
+    /// The first record of the log that lies in these directories together: see [`WalDirectory::open_together`].
+    pub(crate) fn open_together(
+        directory: &Path,
+        others: &[&Path],
+        arguments: &WalArguments,
+        damage: DamageArguments,
+    ) -> Result<Self> {
+        let arguments = &with_segments(arguments, directory)?;
         check_order(arguments)?;
         let timeline = arguments.timeline.map(TimelineId::new);
-        let explain = |error| Self::explain(error, &directory);
-        let wal_directory = WalDirectory::open(&directory, timeline).map_err(explain)?;
+        let explain = |error| Self::explain(error, directory);
+        let wal_directory = WalDirectory::open_together(directory, others, timeline).map_err(explain)?;
         let segment_size = wal_directory.segment_size();
         let WalArguments { start, end, .. } = *arguments;
         let DamageArguments { skip_damage, no_verify_checksums } = damage;
@@ -61,10 +70,21 @@ impl WalInput {
             bail!("could not find a valid record after {start} in \"{}\"", directory.display());
         }
         let origin = source.reader().timeline().zip(source.reader().version());
+        let directory = directory.to_owned();
         Ok(Self { source, directory, segment_size, start, end, first, origin, end_reached: false, gaps: 0 })
     }
 
-    /// The directory that holds the segments.
+    /// The timeline that was reached, if a page was read.
+    pub(crate) fn timeline(&self) -> Option<TimelineId> {
+        self.source.reader().timeline()
+    }
+
+    /// The installation whose log this is.
+    pub(crate) fn system_identifier(&self) -> Option<u64> {
+        self.source.reader().options().system_identifier
+    }
+
+    /// The directory that holds the segments; the first, if they are several.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -287,7 +307,7 @@ fn with_segments(arguments: &WalArguments, directory: &Path) -> Result<WalArgume
 }
 
 /// The directory that holds segments.
-fn locate(arguments: &WalArguments) -> Result<PathBuf> {
+pub(crate) fn locate(arguments: &WalArguments) -> Result<PathBuf> {
     // The directory that STARTSEG is in counts where none is named otherwise.
     let beside =
         arguments.start_segment.as_deref().map(segment_range::split).transpose()?.and_then(|(beside, _)| beside);
