@@ -198,15 +198,16 @@ Examples:
   walker preflight --pgdata /var/lib/postgresql/15/main
   walker preflight archive --pgdata restored
   walker preflight archive --pgdata restored --provides 128=my_extension --format json
-  walker preflight archive --start 0/1500000 --shared-preload-libraries 'pg_stat_statements, pg_tde'
-  walker preflight --pgdata /var/lib/postgresql/15/main --config-file /etc/postgresql/15/main/postgresql.conf
+  walker preflight archive --start 0/1500000 --shared-preload-libraries 'auto_explain, pg_tde'
 
-With --pgdata, what is looked at begins where recovery will, as backup_label or else global/pg_control says, and follows the
-timeline that recovery will follow. The setting is read from postgresql.conf, what it includes, and postgresql.auto.conf,
-or from the command line of the last start (postmaster.opts) if that has it; another command line may override it.
+With --pgdata, what is looked at begins where recovery will, as backup_label or else
+global/pg_control says, and follows the timeline that recovery will follow. The setting is read
+from postgresql.conf, what that includes, and postgresql.auto.conf, or from the command line of the
+last start (postmaster.opts) if it was given there; another command line may override it.
 
-The exit status is 0 if no custom resource manager is needed or all are registered by libraries that are loaded; 1 if one
-is missing, something could not be read or the command line is wrong; and 2 if it cannot be told.")]
+The exit status is 0 if no custom resource manager is needed or all are registered by libraries
+that are loaded; 1 if one is missing, something could not be read or the command line is wrong;
+and 2 if it cannot be told.")]
 pub(crate) struct PreflightArguments {
     /// Directory with the log's segments, such as an archive, or with a pg_wal that holds them; without --pgdata it may be one
     /// segment. With --pgdata, the log in its pg_wal is looked at too

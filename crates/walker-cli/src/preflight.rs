@@ -20,6 +20,7 @@ use crate::exit::{Exit, Hinted};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::scan::scan;
+use crate::segment_range;
 use crate::wal_input::{WalInput, locate};
 use data_directory::{DataDirectory, Source};
 use needed::Needed;
@@ -85,7 +86,7 @@ fn wal(arguments: &PreflightArguments, data: Option<&DataDirectory>) -> Result<(
     let mut range = WalArguments { start, end, timeline, ..WalArguments::default() };
     let mut directories = Vec::new();
     if let Some(path) = &arguments.path {
-        if path.is_dir() {
+        if path.is_dir() || segment_range::split(path).is_err() {
             directories.push(locate(&WalArguments { path: Some(path.clone()), ..WalArguments::default() })?);
         } else if data.is_some() {
             let message = format!("\"{}\" is not a directory", path.display());

@@ -180,7 +180,7 @@ impl Report {
         if let Some(Redo { lsn, file }) = redo {
             writeln!(text, "Recovery begins at {lsn}, as {file} says.")?;
         }
-        let timeline = timeline.map(|timeline| format!(", to timeline {timeline}")).unwrap_or_default();
+        let timeline = timeline.map(|timeline| format!(" on timeline {timeline}")).unwrap_or_default();
         writeln!(text, "Looked at {records} records from {start} to {end}{timeline}, in {directories}.")?;
         if let Some(Settings { value, libraries, source }) = &self.shared_preload_libraries {
             writeln!(text, "shared_preload_libraries = '{value}' ({source})")?;
