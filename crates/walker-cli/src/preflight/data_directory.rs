@@ -191,6 +191,85 @@ fn settings_of_start(line: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tempfile::TempDir;
+
+    /// A data directory of a server that crashed on timeline 2, with a checkpoint on timeline 1, and these files.
+    fn directory(files: &[(&str, &str)]) -> TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        let mut control = vec![0; 8192];
+        let mut put = |at: usize, bytes: &[u8]| control[at..at + bytes.len()].copy_from_slice(bytes);
+        put(8, &1300u32.to_le_bytes());
+        put(16, &6u32.to_le_bytes());
+        put(40, &0x140u64.to_le_bytes());
+        put(48, &1u32.to_le_bytes());
+        put(144, &2u32.to_le_bytes());
+        let crc = crc32c::crc32c(&control[..288]);
+        control[288..292].copy_from_slice(&crc.to_le_bytes());
+        fs::create_dir(directory.path().join("global")).unwrap();
+        fs::write(directory.path().join(ControlFile::PATH), control).unwrap();
+        fs::write(directory.path().join("postgresql.conf"), "").unwrap();
+        for (name, content) in files {
+            fs::write(directory.path().join(name), content).unwrap();
+        }
+        directory
+    }
+
+    fn read(files: &[(&str, &str)]) -> Result<DataDirectory> {
+        DataDirectory::read(directory(files).path(), None)
+    }
+
+    #[test]
+    fn a_backup_label_counts_before_the_control_file() {
+        let data = read(&[]).unwrap();
+        assert_eq!((data.redo(), data.timeline()), (Lsn::new(0x140), TimelineId::new(1)));
+        let label = "START WAL LOCATION: 0/5000028 (file 000000030000000000000005)\nCHECKPOINT LOCATION: 0/5000060\n";
+        let data = read(&[("backup_label", label)]).unwrap();
+        assert_eq!((data.redo(), data.timeline()), (Lsn::new(0x500_0028), TimelineId::new(3)));
+        assert!(read(&[("backup_label", "damaged")]).is_err());
+    }
+
+    #[test]
+    fn the_timeline_is_the_latest_only_in_archive_recovery() {
+        let target = |files: &[(&str, &str)]| read(files).unwrap().target_timeline().map_err(drop);
+        let timeline = |number| Ok(Some(TimelineId::new(number)));
+        let (signal, current) = (("recovery.signal", ""), ("postgresql.conf", "recovery_target_timeline = current"));
+        assert_eq!(target(&[]), timeline(2));
+        assert_eq!(target(&[current]), timeline(2));
+        assert_eq!(target(&[signal]), Ok(None));
+        assert_eq!(
+            target(&[("standby.signal", ""), ("postgresql.conf", "recovery_target_timeline = latest")]),
+            Ok(None)
+        );
+        assert_eq!(target(&[signal, current]), timeline(1));
+        assert_eq!(target(&[signal, ("postgresql.auto.conf", "recovery_target_timeline = '7'"), current]), timeline(7));
+        assert_eq!(target(&[signal, ("postgresql.conf", "recovery_target_timeline = x")]), Err(()));
+    }
+
+    #[test]
+    fn targets_count_only_in_archive_recovery() {
+        let settings = ("postgresql.conf", "recovery_target_time = '2026-01-02'\nrecovery_target_xid = ''");
+        assert!(read(&[settings]).unwrap().targets().is_empty());
+        assert_eq!(read(&[settings, ("recovery.signal", "")]).unwrap().targets(), ["recovery_target_time"]);
+    }
+
+    #[test]
+    fn a_configuration_file_that_is_elsewhere_is_that_of_the_last_start() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let file = elsewhere.path().join("main.conf");
+        fs::write(&file, "shared_preload_libraries = a").unwrap();
+        let start = format!("/bin/postgres \"-c\" \"config_file={}\"\n", file.display());
+        let data = directory(&[("postmaster.opts", &start)]);
+        let libraries =
+            |configuration_file| DataDirectory::read(data.path(), configuration_file).unwrap().preload_libraries();
+        assert_eq!(libraries(None), ("a".to_owned(), Source::File(file.clone(), 1)));
+        let other = data.path().join("postgresql.conf");
+        assert_eq!(libraries(Some(&other)), (String::new(), Source::Default(other.clone())));
+        fs::remove_file(&file).unwrap();
+        assert_eq!(libraries(None), (String::new(), Source::Default(other.clone())));
+        fs::remove_file(&other).unwrap();
+        let error = DataDirectory::read(data.path(), None).unwrap_err();
+        assert!(error.to_string().starts_with("could not open configuration file"), "{error}");
+    }
 
     #[test]
     fn the_last_start_tells_its_command_line() {
