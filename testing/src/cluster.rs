@@ -203,11 +203,31 @@ impl Cluster {
     }
 
     /// Kills the postmaster (`kill -9`) and waits until all its children have noticed that and gone, so that the
-    /// shared memory is free and the server can be started again. What is not yet flushed is lost.
+    /// shared memory is free and the server can be started again. They notice when they next wait for something: a
+    /// statement that is being run is mostly run to its end. What is not yet flushed is lost.
     ///
     /// # Errors
     /// If the server does not run, or a child stays.
     pub fn crash(&mut self) -> Result<()> {
+        self.kill(|_| Ok(()))
+    }
+
+    /// As [`Cluster::crash`], but all processes are killed: each stops in the midst of what it does, a page that was being
+    /// written may be torn, as after a loss of power.
+    ///
+    /// # Errors
+    /// As [`Cluster::crash`].
+    pub fn crash_at_once(&mut self) -> Result<()> {
+        self.kill(|children| {
+            for child in children.iter().filter(|child| child.is_alive()) {
+                child.kill()?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Kills the postmaster, after `kill_children` has seen all of its children.
+    fn kill(&mut self, kill_children: impl FnOnce(&[Process]) -> Result<()>) -> Result<()> {
         let mut postmaster = self.postmaster.take().context("the server does not run")?;
         // A postmaster that stands still has no more children than are seen here.
         process::send_signal(postmaster.id(), Signal::STOP)?;
@@ -215,9 +235,11 @@ impl Cluster {
         let children = Process::children_of(postmaster.id());
         let all = children.iter().flatten().cloned().chain(Process::alive(postmaster.id()));
         self.left_behind.extend(all.flat_map(|process| process.shared_memory()));
+        let killed = kill_children(children.as_deref().unwrap_or_default());
         process::send_signal(postmaster.id(), Signal::KILL)?;
         postmaster.wait()?;
         let children = children?;
+        killed?;
         let gone = poll(ORPHAN_TIMEOUT, || Ok((!children.iter().any(Process::is_alive)).then_some(())))?;
         gone.with_context(|| {
             let left: Vec<_> = children.iter().filter(|child| child.is_alive()).map(Process::title).collect();

@@ -46,6 +46,12 @@ impl Process {
         Self::alive(self.id).as_ref() == Some(self)
     }
 
+    /// Kills it (`kill -9`); one that has gone meanwhile is no error.
+    pub(crate) fn kill(&self) -> Result<()> {
+        let sent = send_signal(self.id, Signal::KILL);
+        if self.is_alive() { sent } else { Ok(()) }
+    }
+
     /// What `ps` shows: servers set it to, for example, `postgres: checkpointer`.
     pub(crate) fn title(&self) -> String {
         let title = fs::read_to_string(format!("/proc/{}/cmdline", self.id)).unwrap_or_default();

@@ -164,6 +164,23 @@ fn a_committed_row_survives_a_crash() -> Result<()> {
 }
 
 #[test]
+fn a_crash_at_once_ends_a_statement_in_its_midst() -> Result<()> {
+    let mut cluster = cluster()?;
+    let mut busy = cluster.session("postgres")?;
+    // Nothing that is waited for: it would not notice that the postmaster has gone.
+    busy.send(
+        "SELECT count(*) FROM generate_series(1, 1000) a, generate_series(1, 1000) b, generate_series(1, 1000) c",
+    )?;
+    let runs = format!("SELECT state = 'active' FROM pg_stat_activity WHERE pid = {}", busy.backend_id());
+    cluster.wait_until_true("postgres", &runs, TIMEOUT)?;
+    cluster.crash_at_once()?;
+    assert!(busy.wait(TIMEOUT).is_err());
+    cluster.start()?;
+    assert_eq!(cluster.psql("postgres", "SELECT 1")?, "1");
+    Ok(())
+}
+
+#[test]
 fn a_crashed_cluster_leaves_no_shared_memory() -> Result<()> {
     let mut cluster = cluster()?;
     let lines = fs::read_to_string(cluster.data_directory().join("postmaster.pid"))?;
