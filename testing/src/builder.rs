@@ -38,6 +38,13 @@ impl ClusterBuilder {
         settings.into_iter().fold(self, |builder, (name, value)| builder.setting(name, value))
     }
 
+    /// Settings that hold where nothing else was said, before or later.
+    pub(crate) fn defaults<'a>(mut self, defaults: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let defaults = defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.settings.splice(0..0, defaults);
+        self
+    }
+
     /// An option for `initdb`, for example `--wal-segsize=1`.
     #[must_use]
     pub fn initdb_option(mut self, option: impl Into<OsString>) -> Self {

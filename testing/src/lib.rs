@@ -46,6 +46,7 @@ mod server_user;
 mod session;
 mod standby;
 mod wal_copy;
+pub mod wal_object;
 mod worker;
 
 pub use builder::ClusterBuilder;
