@@ -33,6 +33,7 @@ const IN_SERVER: &[&str] = &[
     "prometheus",
     "redo_outside",
     "test_custom_rmgrs",
+    "wal_object_harness",
     "/^walker_/",
 ];
 
