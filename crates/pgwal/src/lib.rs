@@ -34,6 +34,7 @@ mod error;
 mod heap_page;
 mod ids;
 mod image;
+mod item_pointer;
 mod known_custom_rmgrs;
 mod lsn;
 mod page;
@@ -64,6 +65,7 @@ pub use ids::{
     TimelineId, TransactionId,
 };
 pub use image::{Compression, Image, ImageError};
+pub use item_pointer::ItemPointer;
 pub use known_custom_rmgrs::KnownCustomRmgr;
 pub use lsn::{Lsn, ParseLsnError};
 pub use page::{LongPageHeader, PageFlags, PageHeader};
