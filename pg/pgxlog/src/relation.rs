@@ -17,6 +17,8 @@ const INVALID_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
 #[derive(Clone, Copy)]
 pub struct Relation<'a> {
     raw: NonNull<pg_sys::RelationData>,
+    /// Which buffers blocks are read into; null for any.
+    strategy: pg_sys::BufferAccessStrategy,
     /// And not `Send`: relations belong to a process's only thread.
     _borrowed: PhantomData<(&'a (), *mut ())>,
 }
@@ -31,7 +33,17 @@ impl<'a> Relation<'a> {
     #[must_use]
     pub unsafe fn from_raw(raw: pg_sys::Relation) -> Self {
         // SAFETY: an open relation is not null.
-        Self { raw: unsafe { NonNull::new_unchecked(raw) }, _borrowed: PhantomData }
+        let raw = unsafe { NonNull::new_unchecked(raw) };
+        Self { raw, strategy: null_mut(), _borrowed: PhantomData }
+    }
+
+    /// The same relation, whose blocks are read into few buffers, as is right where all of them are read once.
+    ///
+    /// # Safety
+    /// The strategy lives as long as `'a`, or is null.
+    #[must_use]
+    pub unsafe fn with_strategy(self, strategy: pg_sys::BufferAccessStrategy) -> Self {
+        Self { strategy, ..self }
     }
 
     /// PostgreSQL's pointer.
@@ -100,10 +112,10 @@ impl<'a> Relation<'a> {
     #[must_use]
     pub fn read(&self, fork: Fork, number: BlockNumber) -> PinnedBuffer<'a> {
         let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
-        // SAFETY: the relation is open; without a strategy any buffer will do. The pin is ours.
+        // SAFETY: the relation is open, and the strategy alive. The pin is ours.
         let held = unsafe {
             let raw = raw_fork(fork);
-            HeldBuffer::pinned(pg_sys::ReadBufferExtended(self.as_raw(), raw, number.get(), mode, null_mut()))
+            HeldBuffer::pinned(pg_sys::ReadBufferExtended(self.as_raw(), raw, number.get(), mode, self.strategy))
         };
         PinnedBuffer::new(held, *self, fork, number)
     }
