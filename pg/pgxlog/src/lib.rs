@@ -61,7 +61,7 @@ pub use record_view::{SERVER_VERSION, bytes, view};
 pub use redo::{Redo, RedoAction, RedoBlock, RedoError};
 pub use relation::Relation;
 pub use replication_slot::{Acquired, ReplicationSlot, drop_slot};
-pub use resource_manager::{DecodeMethod, ResourceManager, register};
+pub use resource_manager::{DecodeMethod, ResourceManager, check_registered, register};
 pub use wait_event::WaitEvent;
 pub use xlog_reader::{XLogReader, last_read};
 

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use crate::buffer::ExclusiveBuffer;
 use crate::critical_section::critical_section;
-use crate::resource_manager::ResourceManager;
+use crate::resource_manager::{ResourceManager, check_registered};
 
 // Those that raise no ERROR but within a critical section, where it is a PANIC, or none at all: without pgrx's guard,
 // which would cost a good part of what a record does.
@@ -207,24 +207,45 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
         blocks: [RecordBlock<'_>; N],
         change: impl FnOnce([&mut DataPage; N]),
     ) -> Result<Option<Lsn>, InsertError> {
-        let is_logged = self.check(&blocks)?;
+        self.commit_with(&blocks, || {
+            // SAFETY: each block's buffer is locked exclusively and borrowed until we return, and no buffer is locked
+            // twice, so that each page is ours alone.
+            change(blocks.each_ref().map(|block| unsafe { &mut *block.page.as_ptr() }));
+        })
+    }
+
+    /// As [`RecordBuilder::commit`], where how many blocks there are is known only when the program runs.
+    ///
+    /// # Errors
+    /// As [`RecordBuilder::commit`].
+    pub fn commit_all(
+        self,
+        blocks: Vec<RecordBlock<'_>>,
+        change: impl FnOnce(&mut [&mut DataPage]),
+    ) -> Result<Option<Lsn>, InsertError> {
+        // SAFETY: as in `commit`. The references are gone when the change is done.
+        let mut pages: Vec<&mut DataPage> = blocks.iter().map(|block| unsafe { &mut *block.page.as_ptr() }).collect();
+        self.commit_with(&blocks, move || change(&mut pages))
+    }
+
+    /// Runs `change`, which changes the blocks' pages, and writes the record.
+    fn commit_with(self, blocks: &[RecordBlock<'_>], change: impl FnOnce()) -> Result<Option<Lsn>, InsertError> {
+        let is_logged = self.check(blocks)?;
         if is_logged {
             // SAFETY: outside of a critical section, where their ERRORs pass as such; nothing is changed yet.
             unsafe {
                 let pieces = self.data.len() + blocks.iter().map(|block| block.data.len()).sum::<usize>();
-                if N > DEFAULT_BLOCK_ID + 1 || pieces > DEFAULT_PIECES {
-                    pg_sys::XLogEnsureRecordSpace(N.saturating_sub(1) as i32, pieces as i32);
+                if blocks.len() > DEFAULT_BLOCK_ID + 1 || pieces > DEFAULT_PIECES {
+                    pg_sys::XLogEnsureRecordSpace(blocks.len().saturating_sub(1) as i32, pieces as i32);
                 }
                 pg_sys::XLogBeginInsert();
             }
         }
         let lsn = critical_section(|| {
-            // SAFETY: each block's buffer is locked exclusively and borrowed until we return, and no buffer is locked
-            // twice, so that each page is ours alone.
-            change(blocks.each_ref().map(|block| unsafe { &mut *block.page.as_ptr() }));
+            change();
             // SAFETY: the rules of `src/backend/access/transam/README`: buffers are locked and marked as changed before
             // they are registered; all that is registered lives until `XLogInsert` returns; limits were checked.
-            unsafe { self.insert(&blocks, is_logged) }
+            unsafe { self.insert(blocks, is_logged) }
         });
         Ok(lsn)
     }
@@ -241,11 +262,7 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
         if !is_logged {
             return Ok(false);
         }
-        let id = R::Records::ID.get();
-        if registered_name(id) != Some(R::Records::NAME) {
-            let name = R::Records::NAME.to_string_lossy().into_owned();
-            return Err(InsertError::NotRegistered { name, id });
-        }
+        check_registered::<R>()?;
         let length_of = |pieces: &Pieces<'_>| pieces.iter().map(|piece| piece.len()).sum::<usize>();
         let mut longest = length_of(&self.data);
         for (block, length) in blocks.iter().map(|block| length_of(&block.data)).enumerate() {

@@ -8,6 +8,7 @@ use pgrx::pg_sys;
 use pgwal::{BlockNumber, CustomRmgr, DataPage, Record};
 
 use crate::decoding::Decoding;
+use crate::record_builder::{InsertError, registered_name};
 use crate::redo::{Redo, RedoError};
 
 /// What the server does with the records of a custom resource manager; what they are called and how they are described is
@@ -76,4 +77,16 @@ pub fn register<R: ResourceManager>() {
     let methods = methods::table::<R>();
     // SAFETY: PostgreSQL copies the struct; the name is 'static. `methods::table` sets what is called unconditionally.
     unsafe { pg_sys::RegisterCustomRmgr(R::Records::ID.get(), (&raw const methods).cast_mut()) };
+}
+
+/// Whether records of a resource manager can be written, to be asked before much work is done for one.
+///
+/// # Errors
+/// [`InsertError::NotRegistered`] if the server has no such resource manager.
+pub fn check_registered<R: ResourceManager>() -> Result<(), InsertError> {
+    let id = R::Records::ID.get();
+    if registered_name(id) == Some(R::Records::NAME) {
+        return Ok(());
+    }
+    Err(InsertError::NotRegistered { name: R::Records::NAME.to_string_lossy().into_owned(), id })
 }
