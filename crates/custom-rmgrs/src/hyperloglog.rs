@@ -12,7 +12,7 @@ use std::fmt;
 
 use pgwal::{Block, Cursor, CustomRmgr, CustomRmgrId, Malformed, Record, TextBuffer};
 
-pub use page::{Part, REGISTERS_PER_PAGE, initialize, mask, part, registers, set};
+pub use page::{Part, REGISTERS_PER_PAGE, initialize, mask, part, registers, set, value};
 pub use records::{Change, Changes, changes, one_change, parts};
 pub use sketch::{Histogram, Precision, Sketch};
 

@@ -98,6 +98,19 @@ pub fn registers(page: &DataPage) -> Result<&[u8], Malformed> {
     Cursor::new(page.contents()).take("registers", length)
 }
 
+/// The value of a register of a column's sketch, which is on this page.
+///
+/// # Errors
+/// [`Malformed`] if it is not, or this is not a page of registers.
+pub fn value(page: &DataPage, column: u8, register: u16) -> Result<u8, Malformed> {
+    let part = part(page)?;
+    if column != part.column {
+        return Err(Malformed::Invalid { field: "column", value: u64::from(part.column) });
+    }
+    let value = part.place(register).and_then(|place| page.contents().get(place).copied());
+    value.ok_or(Malformed::Invalid { field: "register", value: u64::from(register) })
+}
+
 /// Makes a page what the data of a block of an `INITIALIZE` or `RESET` record says, whatever it was.
 ///
 /// # Errors

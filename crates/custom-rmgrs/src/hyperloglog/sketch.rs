@@ -4,6 +4,8 @@
 //! A. Hall have them (2013); the estimate is O. Ertl's improved one (2017), which is right for few and for many values
 //! without tables and thresholds.
 
+use pgwal::Malformed;
+
 use super::records::Change;
 
 /// How many registers a sketch has: 2^precision.
@@ -84,6 +86,20 @@ impl Sketch {
     #[must_use]
     pub fn new(precision: Precision) -> Self {
         Self { precision, registers: vec![0; precision.registers()] }
+    }
+
+    /// One with these registers.
+    ///
+    /// # Errors
+    /// [`Malformed`] if there are more or fewer than the precision says, or one has a value that cannot be.
+    pub fn from_registers(precision: Precision, registers: &[u8]) -> Result<Self, Malformed> {
+        if registers.len() != precision.registers() {
+            return Err(Malformed::Invalid { field: "registers", value: registers.len() as u64 });
+        }
+        match registers.iter().find(|value| **value > precision.max_value()) {
+            Some(value) => Err(Malformed::Invalid { field: "value", value: u64::from(*value) }),
+            None => Ok(Self { precision, registers: registers.to_vec() }),
+        }
     }
 
     /// Counts a value by its hash.
@@ -261,6 +277,16 @@ mod tests {
         let before = sketch.clone();
         (0..1000).rev().for_each(|value| sketch.add(hash(value)));
         assert_eq!(sketch, before);
+    }
+
+    #[test]
+    fn a_sketch_is_made_of_the_registers_of_another_if_they_can_be_ones() {
+        let mut sketch = Sketch::new(Precision::MIN);
+        (0..100).for_each(|value| sketch.add(hash(value)));
+        assert_eq!(Sketch::from_registers(Precision::MIN, sketch.registers()), Ok(sketch));
+        let invalid = |field, value| Err(Malformed::Invalid { field, value });
+        assert_eq!(Sketch::from_registers(Precision::MIN, &[0; 15]), invalid("registers", 15));
+        assert_eq!(Sketch::from_registers(Precision::MIN, &[62; 16]), invalid("value", 62));
     }
 
     #[test]

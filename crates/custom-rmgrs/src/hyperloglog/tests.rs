@@ -138,6 +138,9 @@ fn changes_are_made_on_the_page_with_the_register() {
     let registers = registers(&page).unwrap();
     assert_eq!((registers.first(), registers.last()), (Some(&3), Some(&51)));
     assert_eq!(registers.iter().filter(|value| **value > 0).count(), 2);
+    assert_eq!((value(&page, 2, 8191), value(&page, 2, 8190)), (Ok(51), Ok(0)));
+    assert!(value(&page, 1, 8191).is_err() && value(&page, 2, first.register - 1).is_err());
+    assert!(value(&page, 2, 8192).is_err());
 }
 
 #[test]
