@@ -32,8 +32,11 @@ impl IndexError {
         Self { hint: Some(hint), ..self }
     }
 
-    /// Raises it.
-    pub(crate) fn raise(self) -> ! {
+    /// Raises it, in a function of SQL.
+    ///
+    /// # Panics
+    /// Always: see [`pgxlog::raise`].
+    pub fn raise(self) -> ! {
         pgxlog::raise(self.code, self.message, self.hint)
     }
 }

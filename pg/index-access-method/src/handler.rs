@@ -41,6 +41,10 @@ pub fn routine<M: IndexAccessMethod>() -> Internal {
     routine.amoptionalkey = M::OPTIONAL_KEY;
     routine.amparallelvacuumoptions =
         (pg_sys::VACUUM_OPTION_PARALLEL_BULKDEL | pg_sys::VACUUM_OPTION_PARALLEL_CLEANUP) as u8;
+    #[cfg(not(feature = "pg15"))]
+    {
+        routine.amsummarizing = M::SUMMARIZING;
+    }
     routine.amkeytype = pg_sys::InvalidOid;
     routine.ambuild = Some(build::<M>);
     routine.ambuildempty = Some(build_empty::<M>);

@@ -37,6 +37,9 @@ pub trait IndexAccessMethod: Sized + 'static {
     const MULTI_COLUMN: bool = false;
     /// Whether a scan may do without a key of the first column.
     const OPTIONAL_KEY: bool = false;
+    /// Whether an update that changes no other indexed column may stay on its page (`amsummarizing`, from 16 on): only if
+    /// nothing in the index leads to single tuples.
+    const SUMMARIZING: bool = false;
     /// Storage parameters of its indexes.
     const OPTIONS: &'static [IntegerOption] = &[];
     /// How tuples are looked up. Without it the planner does not use such an index.
