@@ -6,8 +6,9 @@
 //! Relation::extend -------------------------------^
 //! ```
 //!
-//! A lock is given back, and the pin released, when its guard is dropped. While an ERROR passes PostgreSQL does both.
-//! Who locks a buffer twice gets an ERROR instead of waiting for himself.
+//! A lock is given back, and the pin released, when its guard is dropped, also while an ERROR or a panic passes. Who locks
+//! a buffer twice gets an ERROR instead of waiting for himself. While a buffer is locked no subtransaction can begin, since its
+//! abort would release the lock: do not run SQL that handles errors.
 //!
 //! Source: `src/backend/storage/buffer/README`, `src/backend/storage/buffer/bufmgr.c`.
 
@@ -110,7 +111,7 @@ impl<'rel> SharedBuffer<'rel> {
     #[must_use]
     pub fn page(&self) -> &DataPage {
         // SAFETY: nobody writes to it while it is locked: `Relation::from_raw` and `held_locks`.
-        unsafe { self.0.held.page().as_ref() }
+        unsafe { self.0.held.locked_page().as_ref() }
     }
 
     /// Its block's number.
@@ -136,7 +137,7 @@ impl<'rel> ExclusiveBuffer<'rel> {
     #[must_use]
     pub fn page(&self) -> &DataPage {
         // SAFETY: it is locked, and who changes it needs `&mut self`.
-        unsafe { self.0.held.page().as_ref() }
+        unsafe { self.0.held.locked_page().as_ref() }
     }
 
     /// Its block's number.
@@ -171,6 +172,6 @@ impl<'rel> ExclusiveBuffer<'rel> {
 
     /// Where its page is, to be changed by who borrows this exclusively.
     pub(crate) fn page_pointer(&mut self) -> NonNull<DataPage> {
-        self.0.held.page()
+        self.0.held.locked_page()
     }
 }

@@ -3,8 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use pgrx::pg_sys;
-use pgrx::pg_sys::panic::{CaughtError, ErrorReport};
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel};
 use pgrx::{PgSqlErrorCode, PgTryBuilder};
+
+use crate::held_locks;
 
 // pgrx has no binding of `src/include/utils/timeout.h` and `src/include/storage/aio_subsys.h`.
 unsafe extern "C-unwind" {
@@ -46,6 +48,24 @@ pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
         PgTryBuilder::new(AssertUnwindSafe(|| -> Result<T, String> { resume_unwind(raised) }))
             .catch_rust_panic(|error| Err(text(&error)))
             .execute()
+    })
+}
+
+/// As [`catch_error`], for a call that does not call PostgreSQL and that may be made while an error is being reported: pgrx's
+/// builder would make PostgreSQL forget that one.
+///
+/// # Errors
+/// What the panic says.
+pub(crate) fn catch_plain_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+        let message = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+        let report = payload.downcast_ref::<ErrorReportWithLevel>().map(ErrorReportWithLevel::message);
+        let caught = payload.downcast_ref::<CaughtError>().map(text);
+        match (message, report.map(str::to_owned).or(caught)) {
+            (Some(message), _) => format!("panicked: {message}"),
+            (None, Some(error)) => error,
+            (None, None) => "panicked".to_owned(),
+        }
     })
 }
 
@@ -91,6 +111,7 @@ pub fn recover() {
         disable_all_timeouts(false);
         pg_sys::QueryCancelPending = 0;
         pg_sys::LWLockReleaseAll();
+        held_locks::note_release();
         pg_sys::ConditionVariableCancelSleep();
         *pg_sys::my_wait_event_info = 0;
         #[cfg(feature = "pg18")]

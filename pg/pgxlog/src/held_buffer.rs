@@ -2,11 +2,11 @@
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::thread::panicking;
 
 use pgrx::pg_sys;
 use pgwal::DataPage;
 
+use crate::catch::raise;
 use crate::held_locks;
 
 const _: () = assert!(pg_sys::BLCKSZ as usize == DataPage::SIZE, "only a BLCKSZ of 8192 is supported");
@@ -27,17 +27,15 @@ pub(crate) enum Lock {
     Cleanup,
 }
 
-/// A pinned buffer. Dropped, it is unlocked and released.
-///
-/// While an ERROR passes, PostgreSQL has forgotten how many locks were taken, and its abort releases them: then nothing is
-/// done here. While a panic passes that is not an ERROR, they are released as usual, since it may be caught
-/// before it ends the transaction.
+/// A pinned buffer. Dropped, it is unlocked and released, also while an ERROR or a panic passes: somebody may catch it
+/// before the transaction is aborted.
 #[derive(Debug)]
 pub(crate) struct HeldBuffer {
     buffer: pg_sys::Buffer,
     /// Who was to release it when it was pinned.
     owner: pg_sys::ResourceOwner,
-    is_locked: bool,
+    /// [`held_locks::releases`] when it was locked. PostgreSQL has released the lock itself if it is more now.
+    locked_at: Option<u64>,
     /// Whether it stays locked until the process ends, whatever happens.
     is_kept: bool,
     /// Buffers belong to one process's only thread.
@@ -48,11 +46,12 @@ impl HeldBuffer {
     /// Takes over a pin.
     ///
     /// # Safety
-    /// The buffer was just pinned by this process, for its current resource owner, and nobody else releases it.
+    /// The buffer was just pinned by this process, for its current resource owner, which lives longer than this, and nobody
+    /// else releases it.
     pub(crate) unsafe fn pinned(buffer: pg_sys::Buffer) -> Self {
         // SAFETY: a global variable of this process.
         let owner = unsafe { pg_sys::CurrentResourceOwner };
-        Self { buffer, owner, is_locked: false, is_kept: false, _not_send: PhantomData }
+        Self { buffer, owner, locked_at: None, is_kept: false, _not_send: PhantomData }
     }
 
     /// Takes over a pin and a lock, of whichever kind.
@@ -63,7 +62,7 @@ impl HeldBuffer {
         held_locks::note(buffer);
         // SAFETY: promised by the caller.
         let mut held = unsafe { Self::pinned(buffer) };
-        held.is_locked = true;
+        held.locked_at = Some(held_locks::releases());
         held
     }
 
@@ -82,7 +81,7 @@ impl HeldBuffer {
             }
         }
         std::mem::forget(noted);
-        self.is_locked = true;
+        self.locked_at = Some(held_locks::releases());
     }
 
     /// Locks it if that is possible at once; not for sharing. Returns whether it did.
@@ -98,19 +97,30 @@ impl HeldBuffer {
         };
         if locked {
             std::mem::forget(noted);
+            self.locked_at = Some(held_locks::releases());
         }
-        self.is_locked = locked;
         locked
+    }
+
+    /// Whether it is still locked. It is not if PostgreSQL has aborted a transaction or subtransaction since.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.locked_at == Some(held_locks::releases())
     }
 
     /// Unlocks it; the pin stays.
     pub(crate) fn unlock(&mut self) {
-        if self.is_locked {
-            self.is_locked = false;
+        if self.is_locked() {
             held_locks::forget(self.buffer);
-            // SAFETY: it is locked by us; unlocking raises nothing.
-            unsafe { LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_UNLOCK as _) };
+            // SAFETY: it is locked by us; unlocking raises nothing. An ERROR that passes, or was caught, has set the count
+            // to zero that unlocking decrements: as in `LWLockReleaseAll`, it is made to fit. Local buffers have no locks.
+            unsafe {
+                if pg_sys::InterruptHoldoffCount == 0 && self.buffer > 0 {
+                    pg_sys::InterruptHoldoffCount += 1;
+                }
+                LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_UNLOCK as _);
+            }
         }
+        self.locked_at = None;
     }
 
     /// Keeps the lock until the process ends, so that nobody sees or writes what is on the page.
@@ -123,8 +133,20 @@ impl HeldBuffer {
         self.buffer
     }
 
+    /// Its page, while it is locked.
+    ///
+    /// # Panics
+    /// With an ERROR if PostgreSQL has released the lock.
+    pub(crate) fn locked_page(&self) -> NonNull<DataPage> {
+        if !self.is_locked() {
+            let code = pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR;
+            raise(code, format!("buffer {} is locked no more: a subtransaction was aborted", self.buffer), None);
+        }
+        self.page()
+    }
+
     /// Its page (`BufferGetPage`).
-    pub(crate) fn page(&self) -> NonNull<DataPage> {
+    fn page(&self) -> NonNull<DataPage> {
         let buffer = self.buffer;
         // SAFETY: the arrays are allocated before the first buffer can be pinned, and a valid number is an index there,
         // from one.
@@ -154,19 +176,14 @@ impl Drop for HeldBuffer {
         if self.is_kept {
             return;
         }
-        // SAFETY: global variables of this process.
-        let (holds_interrupts, owner) = unsafe { (pg_sys::InterruptHoldoffCount > 0, pg_sys::CurrentResourceOwner) };
-        if self.is_locked {
-            if panicking() && !holds_interrupts {
-                // An ERROR passes: `errfinish` has reset the count that unlocking would decrement.
-                held_locks::forget(self.buffer);
-                return;
-            }
-            self.unlock();
-        }
-        if !panicking() || owner == self.owner {
-            // SAFETY: the pin is ours.
-            unsafe { ReleaseBuffer(self.buffer) };
+        self.unlock();
+        // SAFETY: the pin is ours, for an owner that is still there: see `pinned`. It may not be the current one while an
+        // ERROR passes.
+        unsafe {
+            let current = pg_sys::CurrentResourceOwner;
+            pg_sys::CurrentResourceOwner = self.owner;
+            ReleaseBuffer(self.buffer);
+            pg_sys::CurrentResourceOwner = current;
         }
     }
 }
