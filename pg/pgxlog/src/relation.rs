@@ -4,10 +4,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::{NonNull, null_mut};
 
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 use pgwal::{BlockNumber, Fork, RelFileLocator};
 
 use crate::buffer::{ExclusiveBuffer, PinnedBuffer};
+use crate::catch::raise;
 use crate::held_buffer::HeldBuffer;
 
 /// `InvalidSubTransactionId`.
@@ -27,7 +28,8 @@ impl<'a> Relation<'a> {
     /// The relation behind PostgreSQL's pointer.
     ///
     /// # Safety
-    /// It is open, and locked as its use needs, for all of `'a`; `'a` ends before the transaction or subtransaction does.
+    /// It is open, has files of its own (is no view), and is locked as its use needs, for all of `'a`; `'a` ends before the
+    /// transaction does, and what is pinned in a subtransaction is dropped before that ends.
     /// Nobody changes its pages while they hold but a shared lock of the buffer, as hint bits of a heap are set: an index
     /// access method's own relation is such a one, if its pages are changed by this crate's means alone.
     #[must_use]
@@ -101,7 +103,7 @@ impl<'a> Relation<'a> {
         fork == Fork::INIT || self.needs_wal()
     }
 
-    /// How many blocks a fork has. Raises an ERROR if the file cannot be looked at.
+    /// How many blocks a fork has. Raises an ERROR if the file cannot be looked at, or PostgreSQL has no such fork.
     #[must_use]
     pub fn blocks(&self, fork: Fork) -> u32 {
         // SAFETY: the relation is open.
@@ -111,6 +113,10 @@ impl<'a> Relation<'a> {
     /// Pins a block. Raises an ERROR if there is none of this number, or it cannot be read.
     #[must_use]
     pub fn read(&self, fork: Fork, number: BlockNumber) -> PinnedBuffer<'a> {
+        if number.get() == pg_sys::InvalidBlockNumber {
+            // PostgreSQL would add a block.
+            raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("block {number} cannot be"), None);
+        }
         let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
         // SAFETY: the relation is open, and the strategy alive. The pin is ours.
         let held = unsafe {
@@ -179,7 +185,13 @@ impl<'a> Relation<'a> {
 }
 
 /// PostgreSQL's number of a fork.
-pub(crate) fn raw_fork(fork: Fork) -> pg_sys::ForkNumber::Type {
+///
+/// # Panics
+/// With an ERROR if it has no such fork: it uses the number as an index without a look at it.
+fn raw_fork(fork: Fork) -> pg_sys::ForkNumber::Type {
+    if fork > Fork::INIT {
+        raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("fork {} cannot be", fork.get()), None);
+    }
     pg_sys::ForkNumber::Type::from(fork.get())
 }
 
