@@ -7,11 +7,12 @@ use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 use pgwal::{CustomRmgr, DataPage, Lsn, Operation as _};
 use smallvec::SmallVec;
 
 use crate::buffer::ExclusiveBuffer;
+use crate::catch::raise;
 use crate::critical_section::critical_section;
 use crate::resource_manager::{ResourceManager, check_registered};
 
@@ -124,7 +125,8 @@ impl<'b> RecordBlock<'b> {
         self
     }
 
-    /// Redo makes the page from nothing, whatever was there (`REGBUF_WILL_INIT`): no image is needed.
+    /// Redo makes the page from nothing, whatever was there (`REGBUF_WILL_INIT`): the record has no image of it, even if
+    /// [`RecordBlock::force_image`] asks for one.
     #[must_use]
     pub fn init(mut self) -> Self {
         self.flags |= pg_sys::REGBUF_WILL_INIT as u8;
@@ -150,6 +152,12 @@ impl<'b> RecordBlock<'b> {
     pub fn data(mut self, data: impl Into<Cow<'b, [u8]>>) -> Self {
         self.data.push(data.into());
         self
+    }
+
+    /// PostgreSQL asserts that no image is asked for where none is needed.
+    fn register_flags(&self) -> u8 {
+        let is_init = self.flags & WILL_INIT == WILL_INIT;
+        if is_init { self.flags & !(pg_sys::REGBUF_FORCE_IMAGE as u8) } else { self.flags }
     }
 }
 
@@ -195,8 +203,9 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
     /// blocks' relations are not logged: then the pages were changed, and no record was needed.
     ///
     /// `change` gets the pages in the order of the blocks. It cannot fail: an ERROR or a panic in it is a PANIC of the server,
-    /// since half of a change cannot be taken back. What may go wrong is done before, while nothing has happened. It must
-    /// do what the resource manager's [`redo`](ResourceManager::redo) does; best, both call the same function.
+    /// since half of a change cannot be taken back; so is a page that it leaves without a valid header
+    /// ([`DataPage::check_header`]), which PostgreSQL could not read again. What may go wrong is done before, while nothing
+    /// has happened. It must do what the resource manager's [`redo`](ResourceManager::redo) does; best, both call the same function.
     ///
     /// While the server is in recovery, an ERROR is raised.
     ///
@@ -243,6 +252,10 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
         }
         let lsn = critical_section(|| {
             change();
+            for (place, block) in blocks.iter().enumerate() {
+                // SAFETY: locked exclusively, and the references that `change` had are gone.
+                check_page(place, unsafe { block.page.as_ref() });
+            }
             // SAFETY: the rules of `src/backend/access/transam/README`: buffers are locked and marked as changed before
             // they are registered; all that is registered lives until `XLogInsert` returns; limits were checked.
             unsafe { self.insert(blocks, is_logged) }
@@ -292,7 +305,7 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
         for (id, block) in (0_u8..).zip(blocks) {
             // SAFETY: locked and marked; the pieces outlive this call.
             unsafe {
-                XLogRegisterBuffer(id, block.buffer, block.flags);
+                XLogRegisterBuffer(id, block.buffer, block.register_flags());
                 for piece in block.data.iter().filter(|piece| !piece.is_empty()) {
                     XLogRegisterBufData(id, piece.as_ptr(), piece.len() as u32);
                 }
@@ -316,6 +329,15 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
 
 /// Room for the headers of a record, and of each block.
 const HEADERS: usize = 64;
+/// More than one bit.
+const WILL_INIT: u8 = pg_sys::REGBUF_WILL_INIT as u8;
+
+/// Ends the critical section, by a panic, if the page has become one that PostgreSQL could not read again.
+fn check_page(place: usize, page: &DataPage) {
+    if let Err(error) = page.check_header() {
+        panic!("block {place} of the record was left invalid: {error}");
+    }
+}
 
 /// The name under which a custom resource manager is registered in this server, if there is one of this number.
 pub(crate) fn registered_name(id: u8) -> Option<&'static CStr> {
@@ -345,9 +367,17 @@ pub fn log_new_page(
 ) -> Option<Lsn> {
     let is_logged = buffer.relation().fork_needs_wal(buffer.fork());
     let page = buffer.page_pointer();
+    // SAFETY: looks at the server's state.
+    if is_logged && !unsafe { pg_sys::XLogInsertAllowed() } {
+        // Else it would be raised within the critical section, and end the server.
+        let code = PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION;
+        raise(code, "cannot make new WAL entries during recovery", None);
+    }
     critical_section(|| {
         // SAFETY: locked exclusively, and borrowed so.
-        make(unsafe { &mut *page.as_ptr() });
+        let page = unsafe { &mut *page.as_ptr() };
+        make(page);
+        check_page(0, page);
         // SAFETY: locked exclusively; within a critical section, marked as changed.
         unsafe {
             MarkBufferDirty(buffer.number());
