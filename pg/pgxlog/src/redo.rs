@@ -31,8 +31,8 @@ pub struct Redo<'r, T: CustomRmgr> {
 /// What is to be done with a block (`XLogRedoAction`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedoAction {
-    /// The page is older than the record: it is to be changed (`BLK_NEEDS_REDO`). Also a page that the record makes anew:
-    /// it is all zero then.
+    /// The page is older than the record: it is to be changed (`BLK_NEEDS_REDO`). Also a page that the record makes anew,
+    /// whatever is on it: [`RedoBlock::apply`] begins with one of zeroes then.
     NeedsRedo,
     /// The page was restored from the record's image, which has the change in it (`BLK_RESTORED`).
     Restored,
@@ -97,6 +97,13 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
         if self.given.get() & bit != 0 {
             return Err(format!("block {id} of the record was asked for twice").into());
         }
+        let is_twice = |other: &&Block<'_>| {
+            (other.relation, other.fork, other.number) == (block.relation, block.fork, block.number)
+        };
+        if self.record.blocks.iter().filter(is_twice).count() > 1 {
+            // PostgreSQL would wait for ever for the lock that it holds itself.
+            return Err(format!("the block of block {id} is twice in the record").into());
+        }
         self.given.set(self.given.get() | bit);
         let mode = match (block.flags.contains(BlockFlags::WILL_INIT), for_cleanup) {
             (false, _) => pg_sys::ReadBufferMode::RBM_NORMAL,
@@ -156,14 +163,15 @@ impl<'r> RedoBlock<'r> {
     #[must_use]
     pub fn page(&self) -> Option<&DataPage> {
         // SAFETY: locked exclusively, and who changes it needs `&mut self`.
-        self.held.as_ref().map(|held| unsafe { held.page().as_ref() })
+        self.held.as_ref().map(|held| unsafe { held.locked_page().as_ref() })
     }
 
-    /// Changes the page with the block's data, if that is needed, and stamps it with the record; else does nothing.
+    /// Changes the page with the block's data, if that is needed, and stamps it with the record; else does nothing. A page that
+    /// the record makes anew (see [`RecordBlock::init`](crate::RecordBlock::init)) is all zero before.
     ///
     /// # Errors
-    /// What `change` returns. The page stays locked then, since it may be half changed, and the error ends the server
-    /// even if it goes no further.
+    /// What `change` returns, or that it leaves a page that PostgreSQL could not read again. The page stays locked then, since
+    /// it may be half changed, and the error ends the server even if it goes no further.
     pub fn apply<E: Into<RedoError>>(
         &mut self,
         change: impl FnOnce(&mut DataPage, &'r [u8]) -> Result<(), E>,
@@ -173,8 +181,13 @@ impl<'r> RedoBlock<'r> {
         held.keep_locked(true);
         self.has_failed.set(true);
         // SAFETY: locked exclusively, and borrowed so.
-        let page = unsafe { held.page().as_mut() };
+        let page = unsafe { held.locked_page().as_mut() };
+        if self.block.flags.contains(BlockFlags::WILL_INIT) {
+            // PostgreSQL leaves as it is what is in its buffers already.
+            page.as_bytes_mut().fill(0);
+        }
         change(page, self.block.data).map_err(Into::into)?;
+        page.check_header()?;
         page.set_lsn(self.end);
         // SAFETY: locked exclusively.
         unsafe { held.mark_dirty() };

@@ -7,9 +7,10 @@ use pgrx::pg_sys;
 use pgrx::pg_sys::submodules::panic::pgrx_extern_c_guard;
 use pgwal::{BlockNumber, CustomRmgr, DataPage, Operation as _, OperationCode, TextBuffer};
 
-use crate::catch::{catch_error, catch_panic};
+use crate::catch::{catch_error, catch_plain_panic};
 use crate::critical_section::end_of_server;
 use crate::decoding::{Decoding, XLogRecordBuffer};
+use crate::held_locks;
 use crate::memory_context::Arena;
 use crate::record_view::view;
 use crate::redo::Redo;
@@ -42,10 +43,14 @@ unsafe extern "C-unwind" fn redo<R: ResourceManager>(reader: *mut pg_sys::XLogRe
         let mut redo = unsafe { Redo::new(operation, NonNull::from(&record).as_ref(), reader, arena) };
         let outcome = R::redo(&mut redo);
         outcome.map_err(|error| error.to_string())?;
-        if redo.has_failed.get() { Err("a page was left half changed".to_owned()) } else { Ok(()) }
+        if redo.has_failed.get() {
+            return Err("a page was left half changed".to_owned());
+        }
+        // By `mem::forget`: the next record that changes the block would wait for ever.
+        if held_locks::is_any_held() { Err("a block was left locked".to_owned()) } else { Ok(()) }
     };
     // The error's context, which PostgreSQL adds, tells position, operation and description of the record.
-    if let Err(text) = Arena::with(|arena| catch_error(|| replay(arena)).and_then(|outcome| outcome)) {
+    if let Err(text) = catch_error(|| Arena::with(replay)).and_then(|outcome| outcome) {
         // SAFETY: a string of PostgreSQL's.
         let name = R::Records::NAME.to_string_lossy();
         end_of_server(format!("redo of resource manager \"{name}\" failed: {text}"));
@@ -70,7 +75,9 @@ unsafe extern "C-unwind" fn describe<R: ResourceManager>(
     // SAFETY: what is raised here, at most that memory is short, reaches PostgreSQL as its own ERROR.
     unsafe {
         pgrx_extern_c_guard(|| {
-            let text = catch_panic(describe).unwrap_or_else(|panic| format!("(description {panic})").into_bytes());
+            // The record may be described as the context of an error.
+            let text =
+                catch_plain_panic(describe).unwrap_or_else(|error| format!("(description {error})").into_bytes());
             let length = i32::try_from(text.len()).unwrap_or(i32::MAX);
             pg_sys::appendBinaryStringInfo(out, text.as_ptr().cast(), length);
         });
@@ -82,7 +89,7 @@ unsafe extern "C-unwind" fn identify<R: ResourceManager>(info: u8) -> *const c_c
         let operation = <R::Records as CustomRmgr>::Operation::from_code(OperationCode::from_info(info));
         operation.map(|operation| operation.name())
     };
-    let name = catch_panic(name).unwrap_or(Some(c"(identify panicked)"));
+    let name = catch_plain_panic(name).unwrap_or(Some(c"(identify panicked)"));
     name.map_or(std::ptr::null(), CStr::as_ptr)
 }
 
