@@ -81,10 +81,15 @@ impl<'b> GenericXLog<'b> {
 
     /// Begins a change of the relation's pages (`GenericXLogStart`).
     #[must_use]
-    pub fn start(relation: Relation<'_>) -> Self {
-        // SAFETY: the relation is open. The state lives in the current memory context, which outlives what is called
-        // from here.
-        let state = unsafe { NonNull::new_unchecked(pg_sys::GenericXLogStart(relation.as_raw())) };
+    pub fn start(relation: Relation<'b>) -> Self {
+        // SAFETY: the relation is open for 'b, which ends before the transaction does, and with it the memory of the state:
+        // the current context may be one that is freed while 'b lasts.
+        let state = unsafe {
+            let current = pg_sys::MemoryContextSwitchTo(pg_sys::TopTransactionContext);
+            let state = pg_sys::GenericXLogStart(relation.as_raw());
+            pg_sys::MemoryContextSwitchTo(current);
+            NonNull::new_unchecked(state)
+        };
         let relation = (relation.locator(), relation.needs_wal());
         let pages = RefCell::default();
         Self { state, relation, pages, is_finished: Cell::new(false), _buffers: PhantomData }
@@ -155,9 +160,8 @@ impl<'b> GenericXLog<'b> {
 
 impl Drop for GenericXLog<'_> {
     fn drop(&mut self) {
-        // While an ERROR passes, the memory is freed with its context.
-        if !self.is_finished.get() && !std::thread::panicking() {
-            // SAFETY: not finished, and not used any more.
+        if !self.is_finished.get() {
+            // SAFETY: not finished, and not used any more; frees its memory.
             unsafe { pg_sys::GenericXLogAbort(self.state.as_ptr()) }
         }
     }
