@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A lock is given back, and the pin released, when its guard is dropped, also while an ERROR or a panic passes. Who locks
-//! a buffer twice gets an ERROR instead of waiting for himself. While a buffer is locked no subtransaction can begin, since its
-//! abort would release the lock: do not run SQL that handles errors.
+//! a buffer twice gets an ERROR instead of waiting for himself. While a buffer is locked, run no SQL that may handle an
+//! error: the abort of its subtransaction releases the lock, and ends the session therefore.
 //!
 //! Source: `src/backend/storage/buffer/README`, `src/backend/storage/buffer/bufmgr.c`.
 

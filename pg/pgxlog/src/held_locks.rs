@@ -2,23 +2,31 @@
 //! content twice, and does not lock those of temporary relations at all, so that a page could be read and changed at once.
 //!
 //! When a transaction or a subtransaction is aborted, PostgreSQL releases all content locks, also those that were taken
-//! before it began. So no subtransaction begins while this process holds one, and each guard knows of which time its lock is.
+//! before it began. Each guard knows of which time its lock is; and where whoever holds a lock goes on behind the abort of a
+//! subtransaction that he let others begin, he is stopped: he may be looking at the page.
 //!
-//! Source: `src/backend/access/transam/xact.c`: `AbortSubTransaction`, `StartSubTransaction`.
+//! Source: `src/backend/access/transam/xact.c`: `AbortSubTransaction`.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::pg_sys::submodules::panic::pgrx_extern_c_guard;
+use pgrx::{PgLogLevel, PgSqlErrorCode};
 
 use crate::catch::raise;
 
+// Raises nothing.
+unsafe extern "C-unwind" {
+    fn GetCurrentSubTransactionId() -> pg_sys::SubTransactionId;
+}
+
 thread_local! {
     /// Few: redo of a record and a change hold a handful at most. A backend has one thread.
-    /// With the resource owner for which each was locked.
-    static HELD: RefCell<Vec<(pg_sys::Buffer, pg_sys::ResourceOwner)>> = const { RefCell::new(Vec::new()) };
+    /// With the subtransaction in which each was locked.
+    static HELD: RefCell<Vec<(pg_sys::Buffer, pg_sys::SubTransactionId)>> = const { RefCell::new(Vec::new()) };
     static RELEASES: Cell<u64> = const { Cell::new(0) };
     static IS_WATCHING: Cell<bool> = const { Cell::new(false) };
 }
@@ -45,17 +53,17 @@ pub(crate) fn is_any_held() -> bool {
 /// With an ERROR if this process holds a lock on it.
 pub(crate) fn note(buffer: pg_sys::Buffer) {
     watch();
-    // SAFETY: a global variable of this process.
-    let owner = unsafe { pg_sys::CurrentResourceOwner };
+    // SAFETY: looks at this process's state.
+    let subtransaction = unsafe { GetCurrentSubTransactionId() };
     let is_new = HELD.with_borrow_mut(|held| {
         let is_new = held.iter().all(|(other, _)| *other != buffer);
         if is_new {
-            held.push((buffer, owner));
+            held.push((buffer, subtransaction));
         }
         is_new
     });
     if !is_new {
-        let code = pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR;
+        let code = PgSqlErrorCode::ERRCODE_INTERNAL_ERROR;
         raise(code, format!("buffer {buffer} is locked by this process already"), None);
     }
 }
@@ -90,27 +98,26 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _: *m
 
 unsafe extern "C-unwind" fn on_subtransaction(
     event: pg_sys::SubXactEvent::Type,
-    _: pg_sys::SubTransactionId,
+    aborted: pg_sys::SubTransactionId,
     _: pg_sys::SubTransactionId,
     _: *mut c_void,
 ) {
-    use pg_sys::SubXactEvent::{SUBXACT_EVENT_ABORT_SUB, SUBXACT_EVENT_START_SUB};
-    let owner = HELD.with_borrow(|held| held.last().map(|(_, owner)| *owner));
-    match (event, owner) {
-        (SUBXACT_EVENT_ABORT_SUB, _) => note_release(),
-        (SUBXACT_EVENT_START_SUB, Some(owner)) => {
-            // Who began the subtransaction sets it back only when that is there: until the abort, what is dropped while the
-            // ERROR passes is looked for under it.
-            // SAFETY: the lock's owner is there as long as the lock is.
-            unsafe { pg_sys::CurrentResourceOwner = owner };
-            let refuse = || {
-                let code = pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR;
-                let hint = "Unlock it before SQL is run: aborting the subtransaction would release the lock.";
-                raise(code, "cannot begin a subtransaction while a buffer is locked", Some(hint))
-            };
-            // SAFETY: the ERROR reaches PostgreSQL as its own, and it aborts the subtransaction that has just begun.
-            unsafe { pgrx_extern_c_guard(refuse) }
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        // What was locked in the subtransaction is not used any more: it is left over from what failed.
+        let is_older = HELD.with_borrow(|held| held.iter().any(|(_, subtransaction)| *subtransaction < aborted));
+        note_release();
+        if is_older {
+            // SAFETY: no frame with destructors is between here and PostgreSQL.
+            unsafe { pgrx_extern_c_guard(end_of_session) }
         }
-        _ => {}
     }
+}
+
+/// An ERROR would do if it could not be caught; and this is no place to raise one.
+fn end_of_session() {
+    let code = PgSqlErrorCode::ERRCODE_INTERNAL_ERROR;
+    let message = "a subtransaction was aborted while a buffer was locked, which released the lock";
+    ErrorReport::new(code, message, pgrx::function_name!())
+        .set_hint("Unlock buffers before SQL is run that may handle an error.")
+        .report(PgLogLevel::FATAL);
 }
