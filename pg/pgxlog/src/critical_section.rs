@@ -23,6 +23,9 @@ pub(crate) fn critical_section<T>(body: impl FnOnce() -> T) -> T {
 
 /// Ends the process, and with it all of the server's, with a PANIC.
 pub(crate) fn end_of_server(message: impl Into<String>) -> ! {
+    // There alone memory may be allocated in a critical section.
+    // SAFETY: the context is there from the beginning of a process.
+    unsafe { pg_sys::MemoryContextSwitchTo(pg_sys::ErrorContext) };
     let code = PgSqlErrorCode::ERRCODE_INTERNAL_ERROR;
     ErrorReport::new(code, message.into(), pgrx::function_name!()).report(PgLogLevel::PANIC);
     std::process::abort()

@@ -43,6 +43,9 @@ pub enum InsertError {
         /// Its number.
         id: u8,
     },
+    /// A record has a block or data.
+    #[error("a record needs a block or data")]
+    Empty,
     /// A record has at most [`MAX_BLOCKS`] blocks.
     #[error("a record has at most {MAX_BLOCKS} blocks, not {0}")]
     TooManyBlocks(usize),
@@ -278,6 +281,9 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
         check_registered::<R>()?;
         let length_of = |pieces: &Pieces<'_>| pieces.iter().map(|piece| piece.len()).sum::<usize>();
         let mut longest = length_of(&self.data);
+        if blocks.is_empty() && longest == 0 {
+            return Err(InsertError::Empty);
+        }
         for (block, length) in blocks.iter().map(|block| length_of(&block.data)).enumerate() {
             if length > MAX_BLOCK_DATA {
                 return Err(InsertError::BlockDataTooLong { block, length });
