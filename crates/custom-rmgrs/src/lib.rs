@@ -5,27 +5,48 @@
 pub mod hyperloglog;
 pub mod test_custom_rmgrs;
 
-use pgwal::Descriptors;
+use pgwal::{CustomRmgr, CustomRmgrId, Descriptors, RegisterError, RmgrId};
 
-/// Descriptions of all of them.
-#[must_use]
-pub fn descriptors() -> Descriptors {
-    // Their numbers and names differ, as the test below shows.
-    let all = || {
-        let descriptors = Descriptors::new().with_custom::<test_custom_rmgrs::TestCustomRmgrs>()?;
-        descriptors.with_custom::<hyperloglog::Hyperloglog>()
-    };
-    all().unwrap_or_default()
+/// One of them.
+#[derive(Debug)]
+pub struct Known {
+    /// Its name.
+    pub name: &'static str,
+    /// Its number, if it was not given another one.
+    pub id: CustomRmgrId,
+    /// Registers its description, for records of whichever number.
+    pub register: fn(&mut Descriptors, RmgrId) -> Result<(), RegisterError>,
+}
+
+impl Known {
+    /// All of them.
+    pub const ALL: [Self; 2] = [
+        Self::of::<test_custom_rmgrs::TestCustomRmgrs>("test_custom_rmgrs"),
+        Self::of::<hyperloglog::Hyperloglog>("hyperloglog"),
+    ];
+
+    /// The one of this name, in whatever case.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        static ALL: &[Known] = &Known::ALL;
+        ALL.iter().find(|known| known.name.eq_ignore_ascii_case(name))
+    }
+
+    const fn of<T: CustomRmgr>(name: &'static str) -> Self {
+        Self { name, id: T::ID, register: Descriptors::register_custom::<T> }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use pgwal::RmgrId;
+    use super::*;
 
     #[test]
-    fn all_are_registered() {
-        let descriptors = super::descriptors();
-        assert_eq!(descriptors.find("test_custom_rmgrs"), Some(RmgrId::new(128)));
-        assert_eq!(descriptors.find("hyperloglog"), Some(RmgrId::new(222)));
+    fn all_can_be_registered_under_their_names() {
+        let mut descriptors = Descriptors::new();
+        for known in &Known::ALL {
+            (known.register)(&mut descriptors, known.id.into()).unwrap();
+            assert_eq!(descriptors.find(known.name), Some(known.id.into()), "{}", known.name);
+        }
     }
 }
