@@ -78,7 +78,8 @@ impl<'p> MetaPage<'p> {
 /// The noted pages.
 fn list(page: &DataPage) -> &[U32] {
     let bytes = used(page).get(size_of::<Fields>()..).unwrap_or_default();
-    <[U32]>::ref_from_prefix_with_elems(bytes, bytes.len() / size_of::<U32>()).map_or(&[], |(list, _)| list)
+    <[U32]>::ref_from_prefix_with_elems(bytes, bytes.as_chunks::<{ size_of::<U32>() }>().0.len())
+        .map_or(&[], |(list, _)| list)
 }
 
 fn slot(session: u32) -> usize {

@@ -33,7 +33,8 @@ fn record<'a>(operation: Operation, data: &[&'a [u8]]) -> Record<'a> {
 }
 
 fn line(operation: Operation, data: &[&[u8]]) -> String {
-    let mut text = TextBuffer::new().with_descriptors(Arc::new(crate::descriptors()));
+    let descriptors = pgwal::Descriptors::new().with_custom::<Hyperloglog>().unwrap();
+    let mut text = TextBuffer::new().with_descriptors(Arc::new(descriptors));
     record(operation, data).append_line(&mut text);
     let line = text.to_string();
     line[line.find("desc: ").unwrap()..].trim_end().to_owned()
