@@ -7,6 +7,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -135,20 +136,7 @@ impl Cluster {
     /// # Errors
     /// If it does not; the error holds the end of the server's log.
     pub fn start(&mut self) -> Result<()> {
-        if let Some(before) = &mut self.postmaster {
-            ensure!(before.try_wait()?.is_some(), "the server runs already");
-        }
-        let log = OpenOptions::new().create(true).append(true).open(self.log_file());
-        let log = log.with_context(|| format!("cannot open {}", self.log_file().display()))?;
-        self.give_to_server(&self.log_file())?;
-        let mark = self.log_mark()?;
-        let mut command = self.program("postgres")?;
-        command.arg("-D").arg(self.data_directory()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        if self.detached {
-            command.process_group(0);
-        }
-        let mut postmaster =
-            command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        let (mut postmaster, mark) = self.spawn()?;
         let outcome = poll(START_TIMEOUT, || {
             if let Some(status) = postmaster.try_wait()? {
                 bail!("the server did not start ({status}); the end of its log:\n{}", self.log_tail(mark));
@@ -163,6 +151,36 @@ impl Cluster {
             let tail = self.log_tail(mark);
             format!("the server does not accept connections after {START_TIMEOUT:?}; the end of its log:\n{tail}")
         })
+    }
+
+    /// Starts a postmaster, whose log begins at the mark.
+    fn spawn(&mut self) -> Result<(Child, LogMark)> {
+        if let Some(before) = &mut self.postmaster {
+            ensure!(before.try_wait()?.is_some(), "the server runs already");
+        }
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file());
+        let log = log.with_context(|| format!("cannot open {}", self.log_file().display()))?;
+        self.give_to_server(&self.log_file())?;
+        let mark = self.log_mark()?;
+        let mut command = self.program("postgres")?;
+        command.arg("-D").arg(self.data_directory()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        if self.detached {
+            command.process_group(0);
+        }
+        let postmaster = command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        Ok((postmaster, mark))
+    }
+
+    /// Starts the server and kills all its processes after `pause`, without waiting until it accepts connections: within
+    /// recovery, or soon before or after it.
+    ///
+    /// # Errors
+    /// If it cannot be started, or a process stays.
+    pub fn crash_while_starting(&mut self, pause: Duration) -> Result<()> {
+        let (postmaster, _) = self.spawn()?;
+        self.postmaster = Some(postmaster);
+        thread::sleep(pause);
+        self.crash_at_once()
     }
 
     /// Stops the server and waits until it has ended; does nothing if it does not run.
@@ -443,7 +461,7 @@ impl Drop for Cluster {
         if self.directory.is_none() {
             return;
         }
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("the end of the server's log:\n{}", self.log_tail(LogMark::BEGINNING));
         }
         if self.stop(Mode::Immediate).is_err() && self.is_running() && self.crash().is_err() {

@@ -90,6 +90,7 @@ fn rows(workload: Workload, setup: &str) -> Workload {
         .operation("delete", |turn| format!("DELETE FROM t WHERE a = {}", turn.random.u32(..50)))
         .maintenance("vacuum", |_| "VACUUM (TRUNCATE false) t".to_owned())
         .roll_back_one_in(10)
+        .expected_error("deadlock detected")
         .same_answer(
             "index and table",
             &format!("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; {KEYS}"),

@@ -40,7 +40,8 @@ pub(super) const DEFAULTS: [(&str, &str); 5] = [
 ///
 /// Each round has these crashes, with operations of all sessions before and during them:
 ///
-/// 1. [`Crash::Busy`]: under load. In odd rounds all processes of the server are killed at once, in even ones the postmaster.
+/// 1. [`Crash::Busy`]: under load. In odd rounds all processes of the server are killed at once, by chance once more while it
+///    recovers; in even rounds the postmaster is killed.
 /// 2. [`Crash::Backend`], in odd rounds: a session's process is killed, and the postmaster restarts all others.
 /// 3. [`Crash::Quiet`]: all sessions have ended, the digest is taken, and the server is killed.
 ///
@@ -172,6 +173,9 @@ impl<'a> CrashTest<'a> {
                 self.under_load(server, history, random, |server, _| {
                     if at_once { server.crash_at_once() } else { server.crash() }
                 })?;
+                if at_once && random.bool() {
+                    server.crash_while_starting(Duration::from_micros(random.u64(..100_000)))?;
+                }
                 server.start()?;
                 None
             }

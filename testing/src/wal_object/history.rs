@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use anyhow::{Result, ensure};
 
-use super::workload::{SCHEMA, Workload};
+use super::workload::{DATABASE, SCHEMA};
 use crate::cluster::Cluster;
 
 /// All that was done since the setup.
@@ -74,8 +74,8 @@ impl History {
 
     /// Looks which transactions are there: all that the server said to be committed must be; of those that were
     /// interrupted, it now becomes known.
-    pub(super) fn compare(&mut self, workload: &Workload, server: &Cluster) -> Result<()> {
-        let numbers = server.psql(&workload.database, &format!("SELECT number FROM {SCHEMA}.operations"))?;
+    pub(super) fn compare(&mut self, server: &Cluster) -> Result<()> {
+        let numbers = server.psql(DATABASE, &format!("SELECT number FROM {SCHEMA}.operations"))?;
         let there = numbers.lines().map(str::parse).collect::<Result<HashSet<u64>, _>>()?;
         for attempt in &mut self.attempts {
             let is_there = there.contains(&attempt.number);

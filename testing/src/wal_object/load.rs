@@ -5,12 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use fastrand::Rng;
 
 use super::history::{Attempt, History, Outcome};
-use super::workload::{Operation, SCHEMA, Turn, Workload};
+use super::workload::{DATABASE, Differing, Operation, SCHEMA, Turn, Workload};
 use crate::cluster::Cluster;
+use crate::log::LogMark;
 use crate::poll::poll;
 use crate::session::Session;
 
@@ -59,8 +60,8 @@ pub(super) fn run(
     history: &mut History,
     meanwhile: impl FnOnce(&mut Cluster, &Progress) -> Result<()>,
 ) -> Result<()> {
-    let first = history.last_number();
-    let sessions = (0..workload.sessions).map(|_| server.session(&workload.database));
+    let (first, mark) = (history.last_number(), server.log_mark()?);
+    let sessions = (0..workload.sessions).map(|_| server.session(DATABASE));
     let sessions = sessions.collect::<Result<Vec<_>>>()?;
     let progress = Progress {
         backends: sessions.iter().map(Session::backend_id).collect(),
@@ -88,12 +89,21 @@ pub(super) fn run(
     });
     let mut failure = None;
     for ended in ended {
-        let (attempts, error) = ended.map_err(|_| anyhow::anyhow!("an operation's closure panicked"))?;
+        let (attempts, error) = ended.map_err(|_| anyhow!("an operation's closure panicked"))?;
         history.add(attempts);
         failure = failure.or(error);
     }
     // What a session fails with is the cause of what `meanwhile` fails with.
-    failure.map_or(outcome, Err)
+    failure.map_or(outcome, |error| Err(with_log(server, mark, error)))
+}
+
+/// Who lost the connection does not know why; the server's log does.
+fn with_log(server: &Cluster, mark: LogMark, error: anyhow::Error) -> anyhow::Error {
+    if format!("{error:#}").contains("connection") {
+        anyhow!("{error:#}\nthe end of the server's log:\n{}", server.log_tail(mark))
+    } else {
+        error
+    }
 }
 
 /// Lets the workload's sessions run so many operations, in all of them together, or a few more.
@@ -114,6 +124,17 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
+/// Nobody shall wait for a session whose operation has panicked.
+struct TellOfPanic<'a>(&'a Progress);
+
+impl Drop for TellOfPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.failed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 fn run_session(
     workload: &Workload,
     mut session: Session,
@@ -122,6 +143,7 @@ fn run_session(
     progress: &Progress,
 ) -> (Vec<Attempt>, Option<anyhow::Error>) {
     let mut attempts = Vec::new();
+    let _tells = TellOfPanic(progress);
     while !progress.stop.load(Ordering::Relaxed) {
         let number = progress.number.fetch_add(1, Ordering::Relaxed) + 1;
         let (operation, _maintenance) = choose(workload, &mut random, &progress.maintenance);
@@ -201,8 +223,9 @@ fn judge(workload: &Workload, error: anyhow::Error, progress: &Progress) -> (Out
 
 /// Checks that what was done so far is what the server has, and that all invariants hold.
 pub(super) fn check(workload: &Workload, server: &Cluster, history: &mut History) -> Result<()> {
-    history.compare(workload, server)?;
-    workload.check_invariants(server, history)
+    let mark = server.log_mark()?;
+    let checked = history.compare(server).and_then(|()| workload.check_invariants(server, history));
+    checked.map_err(|error| with_log(server, mark, error))
 }
 
 /// The digest at a quiet moment, from before, must be that of now.
@@ -214,11 +237,7 @@ pub(super) fn compare_digest(
 ) -> Result<()> {
     let now = workload.take_digest(server)?;
     if let (Some(before), Some(now)) = (before, &now) {
-        ensure!(
-            before == now,
-            "the digest is not the same; {}",
-            super::workload::Differing(what_before, before, what_now, now)
-        );
+        ensure!(before == now, "the digest is not the same; {}", Differing(what_before, before, what_now, now));
     }
     Ok(())
 }

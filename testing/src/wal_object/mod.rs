@@ -91,6 +91,9 @@
 //! # fn main() {}
 //! ```
 //!
+//! Within WALker's repository, `cargo xtask test` has put all libraries into the installation that
+//! [`Installation::for_tests`](crate::Installation::for_tests) tells: `Cluster::builder(&Installation::for_tests()?)`.
+//!
 //! A test that fails says the round, the kind of crash and the seed; the environment variable `WALKER_SEED` takes another
 //! seed, and `WALKER_ROUNDS` runs more rounds of crashes, for a night.
 //!

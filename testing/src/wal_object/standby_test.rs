@@ -12,7 +12,7 @@ use super::history::History;
 use super::load;
 use super::recovery::Replayed;
 use super::relation_pages::{self, Mask};
-use super::workload::Workload;
+use super::workload::{DATABASE, Workload};
 use crate::builder::ClusterBuilder;
 use crate::cluster::{Cluster, Mode};
 use crate::command::run;
@@ -169,10 +169,9 @@ impl<'a> StandbyTest<'a> {
     }
 
     fn stop_and_compare_files(&self, primary: &mut Cluster, standby: &mut Cluster) -> Result<u32> {
-        let database = &self.workload.database;
         let find = |name: &str| -> Result<(RelFileLocator, String)> {
             let path = format!("SELECT pg_relation_filepath('{}')", name.replace('\'', "''"));
-            Ok((primary.relation_files(database, name)?, primary.psql(database, &path)?))
+            Ok((primary.relation_files(DATABASE, name)?, primary.psql(DATABASE, &path)?))
         };
         let files: Vec<_> = self.relations.iter().map(|(name, _)| find(name)).collect::<Result<_>>()?;
         // A standby writes its pages at a restartpoint, which follows a checkpoint of the primary.
@@ -201,7 +200,7 @@ fn wait_until_replayed(standby: &Cluster, lsn: Lsn) -> Result<()> {
     let replayed = poll(TIMEOUT, || {
         require_alive(standby)?;
         // It may be stopping just now: the next look tells.
-        let Ok(position) = standby.psql("postgres", "SELECT pg_last_wal_replay_lsn()") else { return Ok(None) };
+        let Ok(position) = standby.psql(DATABASE, "SELECT pg_last_wal_replay_lsn()") else { return Ok(None) };
         let position = if position.is_empty() { Lsn::INVALID } else { position.parse()? };
         Ok((position >= lsn).then_some(()))
     })?;

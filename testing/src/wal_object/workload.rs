@@ -13,6 +13,8 @@ use crate::cluster::Cluster;
 /// Seed of the random numbers; another one by this variable, to repeat what failed or to look further.
 pub const SEED_VARIABLE: &str = "WALKER_SEED";
 
+/// Where everything happens.
+pub(super) const DATABASE: &str = "postgres";
 /// Where the harness keeps which transactions were committed.
 pub(super) const SCHEMA: &str = "walker_testing";
 
@@ -24,7 +26,6 @@ type Holds = Box<dyn Fn(&Cluster, &History) -> Result<()> + Send + Sync>;
 pub struct Workload {
     pub(super) rmgr: RmgrId,
     pub(super) rmgr_name: String,
-    pub(super) database: String,
     pub(super) setup: Vec<String>,
     pub(super) operations: Vec<Operation>,
     pub(super) sessions: usize,
@@ -79,7 +80,6 @@ impl Workload {
         Self {
             rmgr,
             rmgr_name: name.to_owned(),
-            database: "postgres".to_owned(),
             setup: Vec::new(),
             operations: Vec::new(),
             sessions: 4,
@@ -91,16 +91,8 @@ impl Workload {
         }
     }
 
-    /// In another database than `postgres`, which [`ClusterBuilder`](crate::ClusterBuilder)'s server has or a setup before
-    /// this call makes.
-    #[must_use]
-    pub fn database(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.database);
-        self
-    }
-
-    /// SQL that makes what the operations need: extensions, tables, indexes. It is run once, by `psql`; what is said by
-    /// several calls is run in their order.
+    /// SQL that makes what the operations need: extensions, tables, indexes. It is run once, by `psql`, in the database
+    /// `postgres`, as all of the workload; what is said by several calls is run in their order.
     #[must_use]
     pub fn setup(mut self, sql: &str) -> Self {
         self.setup.push(sql.to_owned());
@@ -167,9 +159,9 @@ impl Workload {
     /// without, for example. Settings may stand before each query; it is run by `psql`.
     #[must_use]
     pub fn same_answer(self, name: &str, one: &str, other: &str) -> Self {
-        let (database, one, other) = (self.database.clone(), one.to_owned(), other.to_owned());
+        let (one, other) = (one.to_owned(), other.to_owned());
         self.invariant(name, move |server, _| {
-            let (first, second) = (server.psql(&database, &one)?, server.psql(&database, &other)?);
+            let (first, second) = (server.psql(DATABASE, &one)?, server.psql(DATABASE, &other)?);
             ensure!(first == second, "{}", Differing(&one, &first, &other, &second));
             Ok(())
         })
@@ -213,16 +205,16 @@ impl Workload {
     /// Runs the setup, and makes what the harness needs itself.
     pub(super) fn set_up(&self, server: &Cluster) -> Result<()> {
         for sql in &self.setup {
-            server.psql(&self.database, sql).context("the setup of the workload")?;
+            server.psql(DATABASE, sql).context("the setup of the workload")?;
         }
         let own = format!("CREATE SCHEMA {SCHEMA}; CREATE TABLE {SCHEMA}.operations (number bigint NOT NULL)");
-        server.psql(&self.database, &own).map(drop)
+        server.psql(DATABASE, &own).map(drop)
     }
 
     /// The digest now, if there is one.
     pub(super) fn take_digest(&self, server: &Cluster) -> Result<Option<String>> {
         let query = self.digest.as_deref();
-        query.map(|query| server.psql(&self.database, query).context("the workload's digest")).transpose()
+        query.map(|query| server.psql(DATABASE, query).context("the workload's digest")).transpose()
     }
 
     /// All invariants, at a moment when nobody changes the object.
