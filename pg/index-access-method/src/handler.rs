@@ -19,12 +19,13 @@ use crate::validate::validate;
 use crate::values::Row;
 
 /// Declares the function of SQL that `CREATE ACCESS METHOD` names: `handler!(bloom_filter_handler, BloomFilter)` makes
-/// `bloom_filter_handler(internal) RETURNS index_am_handler`, whose symbol is `bloom_filter_handler_wrapper`.
+/// `bloom_filter_handler(internal) RETURNS index_am_handler`, whose symbol is `bloom_filter_handler_wrapper`. PostgreSQL calls it without
+/// the argument that it declares.
 #[macro_export]
 macro_rules! handler {
     ($function:ident, $method:ty) => {
         #[::pgrx::pg_extern(sql = "")]
-        fn $function(_unused: ::pgrx::Internal) -> ::pgrx::Internal {
+        fn $function() -> ::pgrx::Internal {
             $crate::routine::<$method>()
         }
     };
