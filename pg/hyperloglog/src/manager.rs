@@ -16,7 +16,7 @@ impl ResourceManager for Manager {
             Operation::Initialize => redo.block(0)?.apply(hyperloglog::initialize),
             Operation::Set => redo.block(0)?.apply(hyperloglog::set),
             Operation::Reset => {
-                // All are locked before the first is changed: a standby's queries see the sketch before or after.
+                // All are locked before the first is changed, as where the record was written.
                 let ids = redo.record().blocks.iter().map(|block| block.id);
                 let mut blocks = ids.map(|id| redo.block(id)).collect::<Result<Vec<_>, _>>()?;
                 blocks.iter_mut().try_for_each(|block| block.apply(hyperloglog::initialize))

@@ -2,7 +2,7 @@
 
 use custom_rmgrs::hyperloglog::{self, Change, Changes, Histogram, Operation, Part, Precision, Sketch};
 use index_access_method::{Index, IndexError};
-use pgwal::{BlockNumber, DataPage, Fork, Malformed};
+use pgwal::{BlockNumber, DataPage, Fork, Lsn, Malformed};
 use pgxlog::{ExclusiveBuffer, RecordBlock, RecordBuilder};
 
 use crate::manager::Manager;
@@ -55,11 +55,13 @@ pub(crate) fn add(index: Index<'_>, column: u8, precision: Precision, change: Ch
     if has(buffer.page())? {
         return Ok(());
     }
-    set(&mut buffer, &hyperloglog::one_change(column, change))
+    set(&mut buffer, &hyperloglog::one_change(column, change)).map(drop)
 }
 
-/// Makes the registers of a column's sketch as great as these, where they are not. There are as many.
-pub(crate) fn merge(index: Index<'_>, column: u8, sketch: &Sketch) -> Result<(), IndexError> {
+/// Makes the registers of a column's sketch as great as these, where they are not. There are as many. Returns the end of the
+/// last record, if there is one.
+pub(crate) fn merge(index: Index<'_>, column: u8, sketch: &Sketch) -> Result<Option<Lsn>, IndexError> {
+    let mut end = None;
     for part in hyperloglog::parts(sketch.precision(), column) {
         let mut buffer = exclusive(index, part)?;
         let before = hyperloglog::registers(buffer.page()).map_err(damaged(index, part.block()))?;
@@ -73,32 +75,30 @@ pub(crate) fn merge(index: Index<'_>, column: u8, sketch: &Sketch) -> Result<(),
             })
             .collect();
         if !changes.is_empty() {
-            set(&mut buffer, &Changes::to_bytes(column, changes))?;
+            end = set(&mut buffer, &Changes::to_bytes(column, changes))?;
         }
     }
-    Ok(())
+    Ok(end)
 }
 
 /// Writes a `SET` record, whose changes fit to the page.
-fn set(buffer: &mut ExclusiveBuffer<'_>, data: &[u8]) -> Result<(), IndexError> {
+fn set(buffer: &mut ExclusiveBuffer<'_>, data: &[u8]) -> Result<Option<Lsn>, IndexError> {
     // Logical decoding needs the changes even where the page's image would do for redo.
     let block = RecordBlock::new(buffer).standard().keep_data().data(data);
-    record(Operation::Set).commit([block], |[page]| done(hyperloglog::set(page, data)))?;
-    Ok(())
+    Ok(record(Operation::Set).commit([block], |[page]| done(hyperloglog::set(page, data)))?)
 }
 
-/// Begins a column's sketch anew, all of its pages by one record.
-pub(crate) fn reset(index: Index<'_>, column: u8) -> Result<(), IndexError> {
+/// Begins a column's sketch anew, all of its pages by one record. Returns its end.
+pub(crate) fn reset(index: Index<'_>, column: u8) -> Result<Option<Lsn>, IndexError> {
     let parts = hyperloglog::parts(precision(index)?, column);
     let mut pages =
         parts.map(|part| Ok((exclusive(index, part)?, part.to_bytes()))).collect::<Result<Vec<_>, IndexError>>()?;
     let data: Vec<_> = pages.iter().map(|(_, data)| *data).collect();
     let block = |(buffer, data)| RecordBlock::new(buffer).init().standard().keep_data().data(data);
     let blocks = pages.iter_mut().map(|(buffer, _)| buffer).zip(data.iter().map(<[u8; 3]>::as_slice)).map(block);
-    record(Operation::Reset).commit_all(blocks.collect(), |pages| {
+    Ok(record(Operation::Reset).commit_all(blocks.collect(), |pages| {
         pages.iter_mut().zip(&data).for_each(|(page, data)| done(hyperloglog::initialize(page, data)));
-    })?;
-    Ok(())
+    })?)
 }
 
 /// How many registers of a column's sketch have each value.

@@ -5,7 +5,7 @@ use index_access_method::{Access, Index, IndexError, OpenIndex};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgwal::Oid;
+use pgwal::{Lsn, Oid};
 
 use crate::access_method::AccessMethod;
 use crate::pages;
@@ -28,17 +28,26 @@ fn hyperloglog_registers(index: pg_sys::Oid, column: i32) -> Vec<u8> {
 /// Takes in what another sketch has counted, given by its registers.
 #[pg_extern(sql = "")]
 fn hyperloglog_merge(index: pg_sys::Oid, column: i32, registers: &[u8]) {
-    with_column(index, column, Access::Write, |index, column| {
+    let end = with_column(index, column, Access::Write, |index, column| {
         let precision = pages::precision(index)?;
         let sketch = Sketch::from_registers(precision, registers);
         pages::merge(index, column, &sketch.map_err(|error| invalid(format!("not a sketch to be merged: {error}")))?)
     });
+    make_durable(end);
 }
 
 /// Begins the sketches of all columns anew.
 #[pg_extern(sql = "")]
 fn hyperloglog_reset(index: pg_sys::Oid) {
-    with_index(index, Access::Write, |index| pages::columns(index).try_for_each(|column| pages::reset(index, column)));
+    let end = with_index(index, Access::Write, |index| {
+        pages::columns(index).try_fold(None, |_, column| pages::reset(index, column))
+    });
+    make_durable(end);
+}
+
+/// A transaction that has no number, as one that changes no table, does not wait for its records when it commits.
+fn make_durable(end: Option<Lsn>) {
+    end.into_iter().for_each(pgxlog::flush);
 }
 
 fn with_column<T>(
