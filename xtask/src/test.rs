@@ -27,6 +27,7 @@ const IN_SERVER: &[&str] = &[
     "garbagemap_restore",
     "garbagemap_sql",
     "garbagemap_variants",
+    "/^hyperloglog/",
     "plugin_failures",
     "plugins",
     "preflight",
