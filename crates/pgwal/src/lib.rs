@@ -36,6 +36,7 @@ mod ids;
 mod image;
 mod item_pointer;
 mod known_custom_rmgrs;
+mod logged_tuple;
 mod lsn;
 mod page;
 mod raw_record;
@@ -67,6 +68,7 @@ pub use ids::{
 pub use image::{Compression, Image, ImageError};
 pub use item_pointer::ItemPointer;
 pub use known_custom_rmgrs::KnownCustomRmgr;
+pub use logged_tuple::LoggedTuple;
 pub use lsn::{Lsn, ParseLsnError};
 pub use page::{LongPageHeader, PageFlags, PageHeader};
 pub use raw_record::RawRecord;
