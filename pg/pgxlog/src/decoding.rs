@@ -1,6 +1,8 @@
 //! Logical decoding of a custom resource manager's records.
 //!
-//! Source: `src/backend/replication/logical/decode.c`: `logicalmsg_decode`.
+//! Source: `src/backend/replication/logical/decode.c`: `heap_decode`, `logicalmsg_decode`.
+
+mod row;
 
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -8,6 +10,8 @@ use std::ptr::{NonNull, null_mut};
 
 use pgrx::pg_sys;
 use pgwal::{Oid, Record};
+
+pub use row::RowChange;
 
 // pgrx has no binding of `src/include/replication/snapbuild.h`. They may raise an ERROR, so each is called in a guard.
 unsafe extern "C-unwind" {
@@ -43,7 +47,7 @@ pub enum Delivery {
     Immediate,
 }
 
-/// Where a record's logical messages go.
+/// Where a record's logical messages and rows go.
 #[derive(Debug)]
 pub struct Decoding<'r> {
     context: NonNull<pg_sys::LogicalDecodingContext>,
@@ -82,56 +86,33 @@ impl<'r> Decoding<'r> {
     ///
     /// Raises an ERROR if the record has no transaction and the message is transactional.
     pub fn message(&mut self, delivery: Delivery, prefix: &CStr, content: &[u8]) {
-        let (xid, origin) = (self.record.xid.get(), self.record.origin.map_or(0, pgwal::OriginId::get));
-        let is_transactional = delivery == Delivery::Transactional;
-        if is_transactional && xid == 0 {
+        let xid = self.record.xid.get();
+        if delivery == Delivery::Transactional && xid == 0 {
             let code = pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR;
             crate::raise(code, "a record without transaction has no transactional messages", None);
         }
+        if !self.is_wanted(delivery) {
+            return;
+        }
         // SAFETY: both are valid: see `new`.
-        let (context, buffer) = unsafe { (self.context.as_mut(), self.buffer.as_ref()) };
+        let (context, buffer) = unsafe { (self.context.as_ref(), self.buffer.as_ref()) };
         // SAFETY: no frame with destructors is between the guard and PostgreSQL; the functions are called as
         // `logicalmsg_decode` does, in that order.
         unsafe {
             pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                let builder = context.snapshot_builder;
-                if SnapBuildCurrentState(builder) < FULL_SNAPSHOT {
-                    return;
-                }
-                if context.callbacks.filter_by_origin_cb.is_some() && filter_by_origin_cb_wrapper(context, origin) {
-                    return;
-                }
-                if is_transactional {
-                    if !SnapBuildProcessChange(builder, xid, buffer.origptr) {
-                        return;
-                    }
-                } else if SnapBuildCurrentState(builder) != CONSISTENT
-                    || SnapBuildXactNeedsSkip(builder, buffer.origptr)
-                {
-                    return;
-                }
-                if context.fast_forward {
-                    #[cfg(any(feature = "pg17", feature = "pg18"))]
-                    if !is_transactional {
-                        context.processing_required = true;
-                    }
-                    return;
-                }
-                let snapshot = if is_transactional {
-                    null_mut()
-                } else {
+                let snapshot = match delivery {
+                    Delivery::Transactional => null_mut(),
                     #[cfg(feature = "pg15")]
-                    let snapshot = SnapBuildGetOrBuildSnapshot(builder, xid);
+                    Delivery::Immediate => SnapBuildGetOrBuildSnapshot(context.snapshot_builder, xid),
                     #[cfg(not(feature = "pg15"))]
-                    let snapshot = SnapBuildGetOrBuildSnapshot(builder);
-                    snapshot
+                    Delivery::Immediate => SnapBuildGetOrBuildSnapshot(context.snapshot_builder),
                 };
                 ReorderBufferQueueMessage(
                     context.reorder,
                     xid,
                     snapshot,
                     buffer.endptr,
-                    is_transactional,
+                    delivery == Delivery::Transactional,
                     prefix.as_ptr(),
                     content.len(),
                     content.as_ptr().cast(),
@@ -139,9 +120,52 @@ impl<'r> Decoding<'r> {
             });
         }
     }
+
+    /// Whether what the record says is for the output plugin, as far as the slot's snapshot, what it was told already, and the
+    /// record's origin go. Keeps the snapshot that the record's transaction needs, as `heap_decode` does, whatever the answer.
+    fn is_wanted(&mut self, delivery: Delivery) -> bool {
+        let (xid, origin) = (self.record.xid.get(), self.origin());
+        // SAFETY: both are valid: see `new`.
+        let (context, lsn) = unsafe { (self.context.as_mut(), self.buffer.as_ref().origptr) };
+        // SAFETY: no frame with destructors is between the guard and PostgreSQL; the functions are called as
+        // `heap_decode` and `logicalmsg_decode` do.
+        unsafe {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                let builder = context.snapshot_builder;
+                let state = SnapBuildCurrentState(builder);
+                if state < FULL_SNAPSHOT {
+                    return false;
+                }
+                let is_reached = match delivery {
+                    Delivery::Transactional => SnapBuildProcessChange(builder, xid, lsn),
+                    Delivery::Immediate => state == CONSISTENT && !SnapBuildXactNeedsSkip(builder, lsn),
+                };
+                if !is_reached {
+                    return false;
+                }
+                // Without output plugin there is no callback either.
+                if context.callbacks.filter_by_origin_cb.is_some() && filter_by_origin_cb_wrapper(context, origin) {
+                    return false;
+                }
+                if context.fast_forward {
+                    #[cfg(any(feature = "pg17", feature = "pg18"))]
+                    if delivery == Delivery::Immediate {
+                        context.processing_required = true;
+                    }
+                    return false;
+                }
+                true
+            })
+        }
+    }
+
+    /// The record's replication origin; zero if it tells none.
+    fn origin(&self) -> u16 {
+        self.record.origin.map_or(0, pgwal::OriginId::get)
+    }
 }
 
-// Called in the guard above, so without one of their own.
+// Called in the guards above, so without one of their own.
 unsafe extern "C-unwind" {
     fn filter_by_origin_cb_wrapper(context: *mut pg_sys::LogicalDecodingContext, origin: u16) -> bool;
     #[allow(clippy::too_many_arguments)]

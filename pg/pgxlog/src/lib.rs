@@ -27,6 +27,7 @@ mod generic_xlog;
 mod held_buffer;
 mod held_locks;
 mod latch;
+mod logged_tuple;
 mod memory_context;
 mod new_wal;
 mod plugin;
@@ -48,14 +49,15 @@ pub use callbacks::{
     WorkCallback,
 };
 pub use catch::{catch_and_recover, catch_error, raise, recover};
-pub use decoding::{Decoding, Delivery};
+pub use decoding::{Decoding, Delivery, RowChange};
 pub use generic_xlog::{GenericXLog, GenericXLogError, PageChange};
 pub use latch::sleep_on_latch;
 pub use memory_context::Arena;
 pub use new_wal::Idle;
 pub use plugin::export_plugin;
 pub use record_builder::{
-    InsertError, MAX_BLOCK_DATA, MAX_BLOCKS, MAX_RECORD, RecordBlock, RecordBuilder, flush, log_new_page,
+    InsertError, MAX_BLOCK_DATA, MAX_BLOCKS, MAX_RECORD, RecordBlock, RecordBuilder, assign_transaction_id, flush,
+    log_new_page,
 };
 pub use record_view::{SERVER_VERSION, bytes, view};
 pub use redo::{Redo, RedoAction, RedoBlock, RedoError};

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use pgrx::{PgSqlErrorCode, pg_sys};
-use pgwal::{CustomRmgr, DataPage, Lsn, Operation as _};
+use pgwal::{CustomRmgr, DataPage, Lsn, Operation as _, TransactionId};
 use smallvec::SmallVec;
 
 use crate::buffer::ExclusiveBuffer;
@@ -352,6 +352,21 @@ pub(crate) fn registered_name(id: u8) -> Option<&'static CStr> {
         let name = (*(&raw const pg_sys::RmgrTable).cast::<pg_sys::RmgrData>().add(usize::from(id))).rm_name;
         (!name.is_null()).then(|| CStr::from_ptr(name))
     }
+}
+
+/// The number of the current transaction or subtransaction, which is given one if it has none (`GetCurrentTransactionId`).
+///
+/// A record belongs to the transaction that writes it only if that has a number by then. Logical decoding needs that.
+///
+/// Raises an ERROR outside of a transaction, in parallel workers, and in recovery.
+pub fn assign_transaction_id() -> TransactionId {
+    // SAFETY: only reads the state of this process.
+    if !unsafe { pg_sys::IsTransactionState() } {
+        let code = PgSqlErrorCode::ERRCODE_NO_ACTIVE_SQL_TRANSACTION;
+        crate::raise(code, "a transaction ID can only be assigned in a transaction", None);
+    }
+    // SAFETY: in a transaction, as just seen; what else is wrong is an ERROR.
+    crate::transaction_id(unsafe { pg_sys::GetCurrentTransactionId() })
 }
 
 /// Waits until the log is durable up to `lsn` (`XLogFlush`). Raises an ERROR if it cannot be written.

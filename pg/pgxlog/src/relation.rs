@@ -97,6 +97,19 @@ impl<'a> Relation<'a> {
             && (level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32 || is_older)
     }
 
+    /// Whether records tell logical decoding of its rows: not those of catalogs, of a relation whose changes need no WAL, or with
+    /// a `wal_level` below `logical` (`RelationIsLogicallyLogged`).
+    #[must_use]
+    pub fn is_logically_logged(&self) -> bool {
+        // SAFETY: the setting is a global variable of this process; the relation is open, with its row of pg_class.
+        unsafe {
+            pg_sys::wal_level >= pg_sys::WalLevel::WAL_LEVEL_LOGICAL as i32
+                && self.needs_wal()
+                && (*self.data().rd_rel).relkind as u8 != pg_sys::RELKIND_FOREIGN_TABLE
+                && !pg_sys::IsCatalogRelation(self.as_raw())
+        }
+    }
+
     /// Whether changes of a fork need WAL: those of the init fork of an unlogged relation do.
     #[must_use]
     pub fn fork_needs_wal(&self, fork: Fork) -> bool {

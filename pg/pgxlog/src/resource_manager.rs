@@ -59,8 +59,8 @@ pub trait ResourceManager: 'static {
     /// (`rm_mask`): see the `mask` methods of [`DataPage`]. Both are copies. With it `wal_consistency_checking` knows the name.
     const MASK: Option<fn(page: &mut DataPage, block: BlockNumber)> = None;
 
-    /// Tells output plugins of logical decoding what the record means (`rm_decode`). An `Err` becomes an ERROR of who
-    /// decodes.
+    /// Tells output plugins of logical decoding what the record means (`rm_decode`): see [`Decoding::message`] and
+    /// [`Decoding::row`]. An `Err` becomes an ERROR of who decodes.
     const DECODE: Option<DecodeMethod> = None;
 }
 
