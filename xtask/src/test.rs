@@ -20,6 +20,7 @@ const MAJOR: u32 = 15;
 /// Tests of what runs in the server, by nextest's names of their binaries.
 const IN_SERVER: &[&str] = &[
     "callbacks",
+    "decoded_rows",
     "garbage_outside",
     "garbagemap",
     "garbagemap_baseline",
