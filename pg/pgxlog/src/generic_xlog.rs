@@ -70,7 +70,9 @@ pub struct GenericXLog<'b> {
     /// Which blocks' copies are where.
     pages: RefCell<Copies>,
     is_finished: Cell<bool>,
-    _buffers: PhantomData<&'b mut ()>,
+    /// Buffers are borrowed for all of 'b. In a `Cell`, so that it cannot be taken for a shorter one, which would end before
+    /// the record is finished.
+    _buffers: PhantomData<Cell<&'b mut ()>>,
 }
 
 type Copies = SmallVec<[(BlockNumber, NonNull<DataPage>); GenericXLog::MAX_PAGES]>;

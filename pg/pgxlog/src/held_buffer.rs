@@ -1,6 +1,5 @@
 //! A pin on a buffer, and perhaps a lock of its content: what all guards of buffers have in common.
 
-use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use pgrx::pg_sys;
@@ -32,14 +31,12 @@ pub(crate) enum Lock {
 #[derive(Debug)]
 pub(crate) struct HeldBuffer {
     buffer: pg_sys::Buffer,
-    /// Who was to release it when it was pinned.
+    /// Who was to release it when it was pinned. As any pointer it cannot be sent to a thread: a process of PostgreSQL has one.
     owner: pg_sys::ResourceOwner,
     /// [`held_locks::releases`] when it was locked. PostgreSQL has released the lock itself if it is more now.
     locked_at: Option<u64>,
     /// Whether it stays locked until the process ends, whatever happens.
     is_kept: bool,
-    /// Buffers belong to one process's only thread.
-    _not_send: PhantomData<*mut ()>,
 }
 
 impl HeldBuffer {
@@ -51,7 +48,7 @@ impl HeldBuffer {
     pub(crate) unsafe fn pinned(buffer: pg_sys::Buffer) -> Self {
         // SAFETY: a global variable of this process.
         let owner = unsafe { pg_sys::CurrentResourceOwner };
-        Self { buffer, owner, locked_at: None, is_kept: false, _not_send: PhantomData }
+        Self { buffer, owner, locked_at: None, is_kept: false }
     }
 
     /// Takes over a pin and a lock, of whichever kind.

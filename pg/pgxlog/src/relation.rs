@@ -17,11 +17,11 @@ const INVALID_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
 /// An open relation, borrowed from whoever holds it open.
 #[derive(Clone, Copy)]
 pub struct Relation<'a> {
+    /// As any pointer it cannot be sent to a thread: a process of PostgreSQL has one.
     raw: NonNull<pg_sys::RelationData>,
     /// Which buffers blocks are read into; null for any.
     strategy: pg_sys::BufferAccessStrategy,
-    /// And not `Send`: relations belong to a process's only thread.
-    _borrowed: PhantomData<(&'a (), *mut ())>,
+    _borrowed: PhantomData<&'a ()>,
 }
 
 impl<'a> Relation<'a> {
