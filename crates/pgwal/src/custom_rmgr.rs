@@ -215,7 +215,8 @@ pub trait CustomRmgr: 'static {
     type Operation: Operation;
 
     /// Appends what the record does, behind the operation's name (`rm_desc`). [`Cursor`](crate::Cursor) reads its data
-    /// with the checks that damaged records need.
+    /// with the checks that damaged records need. It calls nothing of a server's: there it may be called while an error is
+    /// being reported.
     ///
     /// # Errors
     /// [`Malformed`] if the record does not hold what its operation promises.

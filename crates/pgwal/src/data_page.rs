@@ -90,7 +90,15 @@ impl DataPage {
     }
 
     /// Makes it an empty page with `SPECIAL` bytes of special space, rounded up to a multiple of 8; everything is zero
-    /// but the header (`PageInit`). All that a page has, or more, does not compile.
+    /// but the header (`PageInit`). All that a page has, or more, does not compile:
+    ///
+    /// ```compile_fail
+    /// pgwal::DataPage::zeroed().init::<8161>();
+    /// ```
+    ///
+    /// ```
+    /// pgwal::DataPage::zeroed().init::<8160>();
+    /// ```
     pub fn init<const SPECIAL: usize>(&mut self) {
         const { assert!(SPECIAL < DataPage::SIZE - DataPage::HEADER_SIZE - 7, "the special space does not fit in a page") };
         // Both fit: a page has 8192 bytes.
