@@ -24,17 +24,20 @@ const SECONDS_PER_INPUT: u32 = 10;
 const MEGABYTES: u32 = 1024;
 const MEGABYTES_AT_ONCE: u32 = 8;
 
-/// How often workers and servers are killed, and how many faults of all kinds there are, one after the other.
-const LENGTHS: [(&str, &str); 2] = [("WALKER_KILLS", "50"), ("WALKER_FAULTS", "100")];
+/// How often workers and servers are killed, how many faults of all kinds there are, one after the other, and how many
+/// changes of pages with crashes between them.
+const LENGTHS: [(&str, &str); 3] = [("WALKER_KILLS", "50"), ("WALKER_FAULTS", "100"), ("WAL_CHANGES", "10000")];
 /// The tests in which that happens, for nextest.
-const CRASHED: &str = "binary(garbagemap_restart) and test(kill) | binary(walker_random_faults)";
+const CRASHED: &str = "binary(garbagemap_restart) and test(kill) | binary(walker_random_faults) \
+    | binary(wal_random_changes)";
 
 /// What is no fuzz target.
 const MEMORY: &str = "memory";
 const CRASHES: &str = "crashes";
 
 /// Runs what takes too long for every change: the fuzz targets, each for a while; `memory`, a garbage map of a terabyte of
-/// tables; and `crashes`, servers and workers killed fifty times, and a hundred faults of all kinds, on each major version.
+/// tables; and `crashes`, servers and workers killed fifty times, a hundred faults of all kinds, and ten thousand random
+/// changes of pages with crashes between them, on each major version.
 ///
 /// Fuzzing needs a nightly toolchain (`rustup toolchain install nightly`); cargo-fuzz is built into the cache if it is missing.
 /// A finding is kept below fuzz/artifacts and ends it.

@@ -35,9 +35,15 @@ const IN_SERVER: &[&str] = &[
     "prometheus",
     "redo_outside",
     "test_custom_rmgrs",
+    "wal_faults",
+    "wal_faults_redo",
     "wal_object_harness",
+    "wal_random_changes",
     "/^walker_/",
 ];
+
+/// The package whose programs the compiler has to refuse.
+const COMPILE_FAIL: &str = "compile-fail";
 
 /// Checks formatting, lints and documentation, builds everything and runs all tests.
 ///
@@ -82,6 +88,13 @@ fn take(steps: &mut Steps, arguments: &Arguments) -> Result<()> {
     steps
         .take("build the command", || run_command(cargo_in(&workspace)?.args(["build", "--package", "walker-cli"])))?;
     run_tests(steps, &workspace, &installation, &arguments.filters)?;
+    if major == MAJOR && arguments.filters.is_empty() {
+        steps.take("misuses that do not compile", || {
+            let mut cargo = cargo_in(&workspace)?;
+            cargo.args(["test", "--package", COMPILE_FAIL, "--features", &feature(major), "--test", "misuse"]);
+            run_command(cargo.envs(server_environment(&installation)?))
+        })?;
+    }
     if arguments.pg.is_none() && arguments.filters.is_empty() {
         for other in postgresql::MAJORS.into_iter().filter(|other| *other != major) {
             // What could not be provided was said.
