@@ -50,6 +50,9 @@ pub enum PageHeaderError {
         /// `pd_special`.
         special: u16,
     },
+    /// Others than `PD_VALID_FLAG_BITS` are set in `pd_flags`.
+    #[error("corrupted page flags: {0:#06X}")]
+    Flags(u16),
 }
 
 impl DataPage {
@@ -57,6 +60,8 @@ impl DataPage {
     pub const SIZE: usize = crate::DEFAULT_BLOCK_SIZE as usize;
     /// Bytes of its header (`SizeOfPageHeaderData`).
     pub const HEADER_SIZE: usize = 24;
+    /// `PD_VALID_FLAG_BITS`.
+    const VALID_FLAGS: u16 = 0x0007;
     /// `PG_PAGE_LAYOUT_VERSION`.
     const LAYOUT_VERSION: u16 = 4;
 
@@ -203,21 +208,20 @@ impl DataPage {
     }
 
     /// Whether the header can be that of an initialised page: where it is not, PostgreSQL must not look for items, nor
-    /// leave out the free space.
+    /// leave out the free space, and does not read the page from its file (`PageIsVerifiedExtended`).
     ///
     /// # Errors
-    /// [`PageHeaderError`] if the page is new or its pointers are out of order.
+    /// [`PageHeaderError`] if the page is new, its pointers are out of order, or it has flags that there are not.
     pub fn check_header(&self) -> Result<(), PageHeaderError> {
         let (lower, upper, special) = (self.lower(), self.upper(), self.special_offset());
         if self.is_new() {
             return Err(PageHeaderError::New);
         }
         let ordered = Self::HEADER_SIZE <= usize::from(lower) && lower <= upper && upper <= special;
-        if ordered && usize::from(special) <= Self::SIZE && special.is_multiple_of(8) {
-            Ok(())
-        } else {
-            Err(PageHeaderError::Pointers { lower, upper, special })
+        if !ordered || usize::from(special) > Self::SIZE || !special.is_multiple_of(8) {
+            return Err(PageHeaderError::Pointers { lower, upper, special });
         }
+        if self.flags() & !Self::VALID_FLAGS != 0 { Err(PageHeaderError::Flags(self.flags())) } else { Ok(()) }
     }
 
     /// `pd_special` if that is within the page; else zero.
@@ -304,5 +308,14 @@ mod tests {
         wrong(|page| page.set_upper(page.special_offset() + 1));
         wrong(|page| page.set_u16(field::SPECIAL, 8193));
         wrong(|page| page.set_u16(field::SPECIAL, page.special_offset() + 1));
+        assert_eq!(wrong(|page| page.set_u16(field::FLAGS, 0x0008)), PageHeaderError::Flags(8));
+    }
+
+    #[test]
+    fn hints_are_valid_flags() {
+        let mut page = DataPage::zeroed();
+        page.init::<8>();
+        page.set_u16(field::FLAGS, 0x0007);
+        assert_eq!(page.check_header(), Ok(()));
     }
 }
