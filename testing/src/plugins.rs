@@ -18,7 +18,7 @@ pub fn compile_c_plugin(installation: &Installation, source: &Path, include_dir:
     // Symbols stay visible: without PGDLLEXPORT on everything, a server up to 15 would not find the magic block.
     let mut compiler = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
     compiler
-        .args(["-shared", "-O1", "-g", "-Wall"])
+        .args(["-shared", "-O2", "-g", "-Wall"])
         .args(installation.value("CFLAGS_SL")?.split_whitespace())
         .arg("-I")
         .arg(include_dir)

@@ -6,6 +6,7 @@ mod log;
 mod measure;
 mod question;
 mod reading;
+mod records;
 mod server;
 mod server_cpu;
 mod transactions;
@@ -46,6 +47,9 @@ pub(crate) struct Arguments {
     /// Transactions of each run for transactions [default: 30000, with --quick 8000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1000..))]
     transactions: Option<u32>,
+    /// Records of each slice for records [default: 50000, with --quick 5000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1000..10_000_000))]
+    records: Option<u32>,
     /// What to measure [default: all]
     #[arg(value_enum)]
     parts: Vec<Part>,
@@ -62,6 +66,8 @@ enum Part {
     Question,
     /// The server's CPU time for each transaction: without WALker, with it, with garbagemap, and with logical decoding
     Transactions,
+    /// Records that an extension in Rust writes by pgxlog against the same in C: bytes, and CPU time to write, describe and replay
+    Records,
 }
 
 impl Arguments {
@@ -115,6 +121,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             let count = arguments.transactions.unwrap_or(arguments.choose(30_000, 8_000));
             transactions::run(&private, &walker, count, runs)?;
         }
+    }
+    if arguments.wants(Part::Records) {
+        let directory = temporary_directory()?;
+        let private = server::install_bench_records(&workspace, &installation, directory.path())?;
+        let count = arguments.records.unwrap_or(arguments.choose(50_000, 5_000));
+        records::run(&private, &walker, count, runs)?;
     }
     Ok(())
 }

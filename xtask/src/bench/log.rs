@@ -96,6 +96,14 @@ pub(super) fn count_records(walker: &Path, cluster: &Cluster, start: Lsn, end: L
     total(&capture(&mut over(walker, Some("stats"), cluster, start, end))?)
 }
 
+/// How many records of a resource manager a server has written from `start` to `end`, and their bytes without images.
+pub(super) fn count_bytes(walker: &Path, cluster: &Cluster, rmgr: &str, start: Lsn, end: Lsn) -> Result<(u64, u64)> {
+    let statistics = capture(over(walker, Some("stats"), cluster, start, end).args(["--rmgr", rmgr]))?;
+    let bytes = statistics.lines().last().and_then(|line| line.split_whitespace().nth(2)?.parse().ok());
+    let bytes = bytes.with_context(|| format!("no number of bytes in:\n{statistics}"))?;
+    Ok((total(&statistics)?, bytes))
+}
+
 fn over(program: &Path, first: Option<&str>, cluster: &Cluster, start: Lsn, end: Lsn) -> Command {
     let mut command = Command::new(program);
     command.args(first).arg("--path").arg(cluster.wal_directory());

@@ -107,9 +107,19 @@ impl Ratio {
     }
 }
 
+impl Ratio {
+    /// Where this and the other did something so often: what it cost each time.
+    pub(crate) fn of_each(self, count: u32) -> Self {
+        let count = count.max(1);
+        Self { this: self.this / count, other: self.other / count, ..self }
+    }
+}
+
 impl fmt::Display for Ratio {
+    /// With as many digits as the precision says.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} / {} = {:.2}", time(self.this), time(self.other), self.ratio)
+        let digits = formatter.precision().unwrap_or(2);
+        write!(formatter, "{} / {} = {:.digits$}", time(self.this), time(self.other), self.ratio)
     }
 }
 
@@ -126,8 +136,10 @@ pub(crate) fn time(time: Duration) -> String {
         format!("{seconds:.3} s")
     } else if seconds >= 1e-4 {
         format!("{:.2} ms", seconds * 1e3)
-    } else {
+    } else if seconds >= 1e-5 {
         format!("{:.2} µs", seconds * 1e6)
+    } else {
+        format!("{:.0} ns", seconds * 1e9)
     }
 }
 
@@ -150,6 +162,7 @@ mod tests {
         assert_eq!(ratio.to_string(), "0.900 s / 0.300 s = 3.00 (2.00 to 5.00)");
         let small = Ratio::of(&[pair(2, 2000)]).unwrap();
         assert_eq!(small.to_string(), "2.00 ms / 2.000 s = 0.00 (0.00 to 0.00)");
+        assert_eq!(format!("{:.3}", small.of_each(1000)), "2000 ns / 2.00 ms = 0.001 (0.001 to 0.001)");
     }
 
     #[test]
@@ -166,7 +179,8 @@ mod tests {
 
     #[test]
     fn times_have_a_unit_that_fits() {
-        let shown = [1500.0, 99.0, 0.099].map(|milliseconds: f64| time(Duration::from_secs_f64(milliseconds / 1e3)));
-        assert_eq!(shown, ["1.500 s", "99.00 ms", "99.00 µs"]);
+        let shown =
+            [1500.0, 99.0, 0.099, 0.000_099].map(|milliseconds: f64| time(Duration::from_secs_f64(milliseconds / 1e3)));
+        assert_eq!(shown, ["1.500 s", "99.00 ms", "99.00 µs", "99 ns"]);
     }
 }

@@ -8,7 +8,7 @@ use pgwal::Lsn;
 use walker_testing::{Cluster, Installation};
 
 use crate::libraries;
-use crate::workspace::{Profile, Workspace};
+use crate::workspace::{Package, Profile, Workspace};
 
 pub(super) const DATABASE: &str = "postgres";
 /// How long a reader of the log may need to come to its end.
@@ -18,7 +18,28 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(600);
 pub(super) fn install(workspace: &Workspace, original: &Installation, directory: &Path) -> Result<Installation> {
     eprintln!("==> building WALker for {}", original.version());
     let packages = workspace.released_packages(original.version().major, false);
-    let libraries = libraries::build(workspace, original, &packages, Profile::Release)?;
+    install_packages(workspace, original, &packages, directory)
+}
+
+/// As [`install`], with the extension whose records are measured instead of WALker.
+pub(super) fn install_bench_records(
+    workspace: &Workspace,
+    original: &Installation,
+    directory: &Path,
+) -> Result<Installation> {
+    eprintln!("==> building bench_records for {}", original.version());
+    let mut packages = workspace.server_packages(original.version().major);
+    packages.retain(|package| package.name == "bench_records_rust");
+    install_packages(workspace, original, &packages, directory)
+}
+
+fn install_packages(
+    workspace: &Workspace,
+    original: &Installation,
+    packages: &[&Package],
+    directory: &Path,
+) -> Result<Installation> {
+    let libraries = libraries::build(workspace, original, packages, Profile::Release)?;
     libraries::install_all(workspace, original, &libraries, directory)
 }
 
