@@ -43,6 +43,7 @@ pub struct SharedBuffer<'rel>(BlockOf<'rel>);
 pub struct ExclusiveBuffer<'rel>(BlockOf<'rel>);
 
 impl<'rel> PinnedBuffer<'rel> {
+    #[inline]
     pub(crate) fn new(held: HeldBuffer, relation: Relation<'rel>, fork: Fork, number: BlockNumber) -> Self {
         Self(BlockOf { held, relation, fork, number })
     }
@@ -51,6 +52,7 @@ impl<'rel> PinnedBuffer<'rel> {
     ///
     /// # Panics
     /// With an ERROR if this process has locked it already.
+    #[inline]
     #[must_use]
     pub fn share(mut self) -> SharedBuffer<'rel> {
         self.0.held.lock(Lock::Share);
@@ -61,6 +63,7 @@ impl<'rel> PinnedBuffer<'rel> {
     ///
     /// # Panics
     /// With an ERROR if this process has locked it already.
+    #[inline]
     #[must_use]
     pub fn exclusive(mut self) -> ExclusiveBuffer<'rel> {
         self.0.held.lock(Lock::Exclusive);
@@ -71,6 +74,7 @@ impl<'rel> PinnedBuffer<'rel> {
     ///
     /// # Panics
     /// With an ERROR if this process has locked it already, or pinned it more than once.
+    #[inline]
     #[must_use]
     pub fn cleanup(mut self) -> ExclusiveBuffer<'rel> {
         self.0.held.lock(Lock::Cleanup);
@@ -100,6 +104,7 @@ impl<'rel> PinnedBuffer<'rel> {
     }
 
     /// Its block's number.
+    #[inline]
     #[must_use]
     pub fn block_number(&self) -> BlockNumber {
         self.0.number
@@ -108,6 +113,7 @@ impl<'rel> PinnedBuffer<'rel> {
 
 impl<'rel> SharedBuffer<'rel> {
     /// The page.
+    #[inline]
     #[must_use]
     pub fn page(&self) -> &DataPage {
         // SAFETY: nobody writes to it while it is locked: `Relation::from_raw` and `held_locks`.
@@ -115,12 +121,14 @@ impl<'rel> SharedBuffer<'rel> {
     }
 
     /// Its block's number.
+    #[inline]
     #[must_use]
     pub fn block_number(&self) -> BlockNumber {
         self.0.number
     }
 
     /// Gives the lock back; the pin stays.
+    #[inline]
     #[must_use]
     pub fn unlock(mut self) -> PinnedBuffer<'rel> {
         self.0.held.unlock();
@@ -129,11 +137,13 @@ impl<'rel> SharedBuffer<'rel> {
 }
 
 impl<'rel> ExclusiveBuffer<'rel> {
+    #[inline]
     pub(crate) fn new(held: HeldBuffer, relation: Relation<'rel>, fork: Fork, number: BlockNumber) -> Self {
         Self(BlockOf { held, relation, fork, number })
     }
 
     /// The page, to be read.
+    #[inline]
     #[must_use]
     pub fn page(&self) -> &DataPage {
         // SAFETY: it is locked, and who changes it needs `&mut self`.
@@ -141,24 +151,28 @@ impl<'rel> ExclusiveBuffer<'rel> {
     }
 
     /// Its block's number.
+    #[inline]
     #[must_use]
     pub fn block_number(&self) -> BlockNumber {
         self.0.number
     }
 
     /// Whose block it is.
+    #[inline]
     #[must_use]
     pub fn relation(&self) -> Relation<'rel> {
         self.0.relation
     }
 
     /// Of which fork.
+    #[inline]
     #[must_use]
     pub fn fork(&self) -> Fork {
         self.0.fork
     }
 
     /// Gives the lock back; the pin stays.
+    #[inline]
     #[must_use]
     pub fn unlock(mut self) -> PinnedBuffer<'rel> {
         self.0.held.unlock();
@@ -166,11 +180,13 @@ impl<'rel> ExclusiveBuffer<'rel> {
     }
 
     /// PostgreSQL's number of the buffer.
+    #[inline]
     pub(crate) fn number(&self) -> pg_sys::Buffer {
         self.0.held.number()
     }
 
     /// Where its page is, to be changed by who borrows this exclusively.
+    #[inline]
     pub(crate) fn page_pointer(&mut self) -> NonNull<DataPage> {
         self.0.held.locked_page()
     }

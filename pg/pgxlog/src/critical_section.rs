@@ -8,6 +8,7 @@ use crate::catch::catch_error;
 
 /// Runs `body` in a critical section (`START_CRIT_SECTION`): an ERROR in it becomes a PANIC, by which all servers' processes
 /// end and the log is replayed, and so does a Rust panic.
+#[inline]
 pub(crate) fn critical_section<T>(body: impl FnOnce() -> T) -> T {
     // SAFETY: a global variable of this process, which PostgreSQL's own macros change so.
     unsafe { pg_sys::CritSectionCount += 1 };

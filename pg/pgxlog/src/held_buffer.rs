@@ -10,7 +10,8 @@ use crate::held_locks;
 
 const _: () = assert!(pg_sys::BLCKSZ as usize == DataPage::SIZE, "only a BLCKSZ of 8192 is supported");
 
-// Those that never raise an ERROR, without pgrx's guard: it would cost as much as the functions themselves.
+// Those that never raise an ERROR, as they are called here, without pgrx's guard: it would cost as much as the functions
+// themselves.
 unsafe extern "C-unwind" {
     fn LockBuffer(buffer: pg_sys::Buffer, mode: std::ffi::c_int);
     fn ReleaseBuffer(buffer: pg_sys::Buffer);
@@ -45,6 +46,7 @@ impl HeldBuffer {
     /// # Safety
     /// The buffer was just pinned by this process, for its current resource owner, which lives longer than this, and nobody
     /// else releases it.
+    #[inline]
     pub(crate) unsafe fn pinned(buffer: pg_sys::Buffer) -> Self {
         // SAFETY: a global variable of this process.
         let owner = unsafe { pg_sys::CurrentResourceOwner };
@@ -55,6 +57,7 @@ impl HeldBuffer {
     ///
     /// # Safety
     /// As [`HeldBuffer::pinned`], and its content was just locked.
+    #[inline]
     pub(crate) unsafe fn locked(buffer: pg_sys::Buffer) -> Self {
         held_locks::note(buffer);
         // SAFETY: promised by the caller.
@@ -64,6 +67,7 @@ impl HeldBuffer {
     }
 
     /// Waits for the lock.
+    #[inline]
     pub(crate) fn lock(&mut self, lock: Lock) {
         held_locks::note(self.buffer);
         let buffer = self.buffer;
@@ -72,8 +76,8 @@ impl HeldBuffer {
         // SAFETY: the buffer is pinned.
         unsafe {
             match lock {
-                Lock::Share => pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as _),
-                Lock::Exclusive => pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as _),
+                Lock::Share => lock_buffer(buffer, pg_sys::BUFFER_LOCK_SHARE),
+                Lock::Exclusive => lock_buffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE),
                 Lock::Cleanup => pg_sys::LockBufferForCleanup(buffer),
             }
         }
@@ -100,11 +104,13 @@ impl HeldBuffer {
     }
 
     /// Whether it is still locked. It is not if PostgreSQL has aborted a transaction or subtransaction since.
+    #[inline]
     pub(crate) fn is_locked(&self) -> bool {
         self.locked_at == Some(held_locks::releases())
     }
 
     /// Unlocks it; the pin stays.
+    #[inline]
     pub(crate) fn unlock(&mut self) {
         if self.is_locked() {
             held_locks::forget(self.buffer);
@@ -126,6 +132,7 @@ impl HeldBuffer {
     }
 
     /// Its number; negative in a temporary relation.
+    #[inline]
     pub(crate) fn number(&self) -> pg_sys::Buffer {
         self.buffer
     }
@@ -134,15 +141,22 @@ impl HeldBuffer {
     ///
     /// # Panics
     /// With an ERROR if PostgreSQL has released the lock.
+    #[inline]
     pub(crate) fn locked_page(&self) -> NonNull<DataPage> {
         if !self.is_locked() {
-            let code = pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR;
-            raise(code, format!("buffer {} is locked no more: a subtransaction was aborted", self.buffer), None);
+            self.refuse();
         }
         self.page()
     }
 
+    #[cold]
+    fn refuse(&self) -> ! {
+        let code = pgrx::PgSqlErrorCode::ERRCODE_INTERNAL_ERROR;
+        raise(code, format!("buffer {} is locked no more: a subtransaction was aborted", self.buffer), None);
+    }
+
     /// Its page (`BufferGetPage`).
+    #[inline]
     fn page(&self) -> NonNull<DataPage> {
         let buffer = self.buffer;
         // SAFETY: the arrays are allocated before the first buffer can be pinned, and a valid number is an index there,
@@ -162,6 +176,7 @@ impl HeldBuffer {
     ///
     /// # Safety
     /// It is locked exclusively.
+    #[inline]
     pub(crate) unsafe fn mark_dirty(&self) {
         // SAFETY: pinned, and locked as the caller says; raises nothing then.
         unsafe { MarkBufferDirty(self.buffer) }
@@ -169,6 +184,7 @@ impl HeldBuffer {
 }
 
 impl Drop for HeldBuffer {
+    #[inline]
     fn drop(&mut self) {
         if self.is_kept {
             return;
@@ -185,10 +201,41 @@ impl Drop for HeldBuffer {
     }
 }
 
+/// `LockBuffer`, to lock.
+///
+/// # Safety
+/// The buffer is pinned.
+#[inline]
+unsafe fn lock_buffer(buffer: pg_sys::Buffer, mode: u32) {
+    // SAFETY: pinned. Its one ERROR is that this process holds 200 locks. If so many are not ours, which cannot be in the
+    // usual course, it is a PANIC, since the count of critical sections is not zero: no ERROR passes by without a guard.
+    unsafe {
+        if held_locks::count() > UNGUARDED_LOCKS {
+            return lock_buffer_guarded(buffer, mode);
+        }
+        pg_sys::CritSectionCount += 1;
+        LockBuffer(buffer, mode as _);
+        pg_sys::CritSectionCount -= 1;
+    }
+}
+
+/// # Safety
+/// The buffer is pinned.
+#[cold]
+unsafe fn lock_buffer_guarded(buffer: pg_sys::Buffer, mode: u32) {
+    // SAFETY: pinned.
+    unsafe { pg_sys::LockBuffer(buffer, mode as _) }
+}
+
+/// Up to so many buffers are locked without pgrx's guard. PostgreSQL holds hardly any lock of its own when it calls an
+/// extension.
+const UNGUARDED_LOCKS: usize = 32;
+
 /// A lock that was noted and may not be had.
 struct Noted(pg_sys::Buffer);
 
 impl Drop for Noted {
+    #[inline]
     fn drop(&mut self) {
         held_locks::forget(self.0);
     }

@@ -7,9 +7,9 @@
 //!
 //! Source: `src/backend/access/transam/xact.c`: `AbortSubTransaction`.
 
-use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -23,70 +23,106 @@ unsafe extern "C-unwind" {
     fn GetCurrentSubTransactionId() -> pg_sys::SubTransactionId;
 }
 
-thread_local! {
-    /// Few: redo of a record and a change hold a handful at most. A backend has one thread.
-    /// With the subtransaction in which each was locked.
-    static HELD: RefCell<Vec<(pg_sys::Buffer, pg_sys::SubTransactionId)>> = const { RefCell::new(Vec::new()) };
-    static RELEASES: Cell<u64> = const { Cell::new(0) };
-    static IS_WATCHING: Cell<bool> = const { Cell::new(false) };
+/// How many buffers can be locked at once: as many locks as PostgreSQL lets a process have (`MAX_SIMUL_LWLOCKS` in
+/// `src/backend/storage/lmgr/lwlock.c`).
+const MOST: usize = 200;
+
+/// A locked buffer, and the subtransaction in which it was locked.
+struct Held {
+    buffer: AtomicI32,
+    subtransaction: AtomicU32,
+}
+
+// A process has one thread that comes here; a `thread_local!` of a shared library would take a call for each access.
+/// The first [`COUNT`] are the locked buffers, in no order.
+static HELD: [Held; MOST] = [const { Held { buffer: AtomicI32::new(0), subtransaction: AtomicU32::new(0) } }; MOST];
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static RELEASES: AtomicU64 = AtomicU64::new(0);
+static IS_WATCHING: AtomicBool = AtomicBool::new(false);
+
+fn held() -> &'static [Held] {
+    HELD.get(..COUNT.load(Relaxed)).unwrap_or_default()
+}
+
+/// How many buffers are locked.
+pub(crate) fn count() -> usize {
+    COUNT.load(Relaxed)
 }
 
 /// How often PostgreSQL has released all locks of this process: what was locked before the last time is not any more.
 pub(crate) fn releases() -> u64 {
-    RELEASES.get()
+    RELEASES.load(Relaxed)
 }
 
 /// Notes that PostgreSQL has released all locks.
 pub(crate) fn note_release() {
-    HELD.with_borrow_mut(Vec::clear);
-    RELEASES.set(RELEASES.get().wrapping_add(1));
+    COUNT.store(0, Relaxed);
+    RELEASES.store(releases().wrapping_add(1), Relaxed);
 }
 
 /// Whether any buffer is locked.
 pub(crate) fn is_any_held() -> bool {
-    HELD.with_borrow(|held| !held.is_empty())
+    count() > 0
 }
 
 /// Notes that `buffer` is about to be locked.
 ///
 /// # Panics
-/// With an ERROR if this process holds a lock on it.
+/// With an ERROR if this process holds a lock on it, or too many others.
+#[inline]
 pub(crate) fn note(buffer: pg_sys::Buffer) {
     watch();
-    // SAFETY: looks at this process's state.
-    let subtransaction = unsafe { GetCurrentSubTransactionId() };
-    let is_new = HELD.with_borrow_mut(|held| {
-        let is_new = held.iter().all(|(other, _)| *other != buffer);
-        if is_new {
-            held.push((buffer, subtransaction));
+    let count = COUNT.load(Relaxed);
+    match HELD.get(count) {
+        Some(free) if !held().iter().any(|other| other.buffer.load(Relaxed) == buffer) => {
+            free.buffer.store(buffer, Relaxed);
+            // SAFETY: looks at this process's state.
+            free.subtransaction.store(unsafe { GetCurrentSubTransactionId() }, Relaxed);
+            COUNT.store(count + 1, Relaxed);
         }
-        is_new
-    });
-    if !is_new {
-        let code = PgSqlErrorCode::ERRCODE_INTERNAL_ERROR;
-        raise(code, format!("buffer {buffer} is locked by this process already"), None);
+        free => refuse(buffer, free.is_some()),
     }
+}
+
+#[cold]
+fn refuse(buffer: pg_sys::Buffer, is_room: bool) -> ! {
+    let message = if is_room {
+        format!("buffer {buffer} is locked by this process already")
+    } else {
+        format!("more than {MOST} buffers are locked by this process")
+    };
+    raise(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message, None);
 }
 
 /// Notes that `buffer` is locked no more.
+#[inline]
 pub(crate) fn forget(buffer: pg_sys::Buffer) {
-    HELD.with_borrow_mut(|held| {
-        if let Some(place) = held.iter().rposition(|(other, _)| *other == buffer) {
-            held.swap_remove(place);
-        }
-    });
+    let held = held();
+    if let Some((last, _)) = held.split_last()
+        && let Some(place) = held.iter().rev().find(|other| other.buffer.load(Relaxed) == buffer)
+    {
+        place.buffer.store(last.buffer.load(Relaxed), Relaxed);
+        place.subtransaction.store(last.subtransaction.load(Relaxed), Relaxed);
+        COUNT.store(held.len() - 1, Relaxed);
+    }
 }
 
 /// Has PostgreSQL tell of transactions and subtransactions, from now on.
+#[inline]
 fn watch() {
-    if !IS_WATCHING.get() {
-        // SAFETY: the callbacks are part of a library that is never unloaded.
-        unsafe {
-            pg_sys::RegisterXactCallback(Some(on_transaction), null_mut());
-            pg_sys::RegisterSubXactCallback(Some(on_subtransaction), null_mut());
-        }
-        IS_WATCHING.set(true);
+    if !IS_WATCHING.load(Relaxed) {
+        begin_to_watch();
     }
+}
+
+#[cold]
+fn begin_to_watch() {
+    // SAFETY: the callbacks are part of a library that is never unloaded.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(on_transaction), null_mut());
+        pg_sys::RegisterSubXactCallback(Some(on_subtransaction), null_mut());
+    }
+    IS_WATCHING.store(true, Relaxed);
 }
 
 unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _: *mut c_void) {
@@ -104,7 +140,7 @@ unsafe extern "C-unwind" fn on_subtransaction(
 ) {
     if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
         // What was locked in the subtransaction is not used any more: it is left over from what failed.
-        let is_older = HELD.with_borrow(|held| held.iter().any(|(_, subtransaction)| *subtransaction < aborted));
+        let is_older = held().iter().any(|held| held.subtransaction.load(Relaxed) < aborted);
         note_release();
         if is_older {
             // SAFETY: no frame with destructors is between here and PostgreSQL.

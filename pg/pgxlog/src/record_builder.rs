@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use pgrx::{PgSqlErrorCode, pg_sys};
 use pgwal::{CustomRmgr, DataPage, Lsn, Operation as _, TransactionId};
@@ -20,6 +21,8 @@ use crate::resource_manager::{ResourceManager, check_registered};
 // which would cost a good part of what a record does.
 #[allow(improper_ctypes)]
 unsafe extern "C-unwind" {
+    fn XLogInsertAllowed() -> bool;
+    fn XLogBeginInsert();
     fn MarkBufferDirty(buffer: pg_sys::Buffer);
     fn XLogRegisterBuffer(block_id: u8, buffer: pg_sys::Buffer, flags: u8);
     // The length is an `int` on 15 and a `uint32` later; it is less than 2 GB, for which both are the same.
@@ -92,7 +95,24 @@ pub struct RecordBuilder<'d, R: ResourceManager> {
     _rmgr: PhantomData<fn() -> R>,
 }
 
-type Pieces<'d> = SmallVec<[Cow<'d, [u8]>; 3]>;
+/// Data that is registered piece by piece.
+#[derive(Debug, Default)]
+struct Pieces<'d> {
+    pieces: SmallVec<[Cow<'d, [u8]>; 3]>,
+    /// Of all of them.
+    length: usize,
+}
+
+impl<'d> Pieces<'d> {
+    /// An empty one is left out.
+    #[inline]
+    fn push(&mut self, piece: Cow<'d, [u8]>) {
+        if !piece.is_empty() {
+            self.length += piece.len();
+            self.pieces.push(piece);
+        }
+    }
+}
 
 /// A block that a record changes.
 #[derive(Debug)]
@@ -108,6 +128,7 @@ pub struct RecordBlock<'b> {
 
 impl<'b> RecordBlock<'b> {
     /// This buffer's block. It is borrowed until the record is written.
+    #[inline]
     #[must_use]
     pub fn new(buffer: &'b mut ExclusiveBuffer<'_>) -> Self {
         Self {
@@ -115,13 +136,14 @@ impl<'b> RecordBlock<'b> {
             page: buffer.page_pointer(),
             is_logged: buffer.relation().fork_needs_wal(buffer.fork()),
             flags: 0,
-            data: Pieces::new(),
+            data: Pieces::default(),
             _buffer: PhantomData,
         }
     }
 
     /// The page has a header as PostgreSQL's own, so that images leave out what is between `pd_lower` and `pd_upper`
     /// (`REGBUF_STANDARD`).
+    #[inline]
     #[must_use]
     pub fn standard(mut self) -> Self {
         self.flags |= pg_sys::REGBUF_STANDARD as u8;
@@ -151,6 +173,7 @@ impl<'b> RecordBlock<'b> {
     }
 
     /// Data of the block, behind what was given before. It is left out where the record has an image of the page.
+    #[inline]
     #[must_use]
     pub fn data(mut self, data: impl Into<Cow<'b, [u8]>>) -> Self {
         self.data.push(data.into());
@@ -166,12 +189,14 @@ impl<'b> RecordBlock<'b> {
 
 impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
     /// A record of this operation.
+    #[inline]
     #[must_use]
     pub fn new(operation: <R::Records as CustomRmgr>::Operation) -> Self {
-        Self { info: operation.code().info(), flags: 0, data: Pieces::new(), _rmgr: PhantomData }
+        Self { info: operation.code().info(), flags: 0, data: Pieces::default(), _rmgr: PhantomData }
     }
 
     /// Main data, behind what was given before.
+    #[inline]
     #[must_use]
     pub fn data(mut self, data: impl Into<Cow<'d, [u8]>>) -> Self {
         self.data.push(data.into());
@@ -214,6 +239,7 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
     ///
     /// # Errors
     /// [`InsertError`], before anything is changed.
+    #[inline]
     pub fn commit<const N: usize>(
         self,
         blocks: [RecordBlock<'_>; N],
@@ -246,11 +272,15 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
         if is_logged {
             // SAFETY: outside of a critical section, where their ERRORs pass as such; nothing is changed yet.
             unsafe {
-                let pieces = self.data.len() + blocks.iter().map(|block| block.data.len()).sum::<usize>();
+                let of_blocks = blocks.iter().map(|block| block.data.pieces.len());
+                let pieces = self.data.pieces.len() + of_blocks.sum::<usize>();
                 if blocks.len() > DEFAULT_BLOCK_ID + 1 || pieces > DEFAULT_PIECES {
                     pg_sys::XLogEnsureRecordSpace(blocks.len().saturating_sub(1) as i32, pieces as i32);
                 }
-                pg_sys::XLogBeginInsert();
+                if !is_insert_allowed() {
+                    // Raises the ERROR that says so.
+                    pg_sys::XLogBeginInsert();
+                }
             }
         }
         let lsn = critical_section(|| {
@@ -267,6 +297,7 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
     }
 
     /// Looks whether everything can be said in one record; returns whether there will be one.
+    #[inline(always)] // Nearly all of it is known where the record is made.
     fn check(&self, blocks: &[RecordBlock<'_>]) -> Result<bool, InsertError> {
         let is_logged = blocks.first().is_none_or(|block| block.is_logged);
         if blocks.iter().any(|block| block.is_logged != is_logged) {
@@ -279,12 +310,11 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
             return Ok(false);
         }
         check_registered::<R>()?;
-        let length_of = |pieces: &Pieces<'_>| pieces.iter().map(|piece| piece.len()).sum::<usize>();
-        let mut longest = length_of(&self.data);
+        let mut longest = self.data.length;
         if blocks.is_empty() && longest == 0 {
             return Err(InsertError::Empty);
         }
-        for (block, length) in blocks.iter().map(|block| length_of(&block.data)).enumerate() {
+        for (block, length) in blocks.iter().map(|block| block.data.length).enumerate() {
             if length > MAX_BLOCK_DATA {
                 return Err(InsertError::BlockDataTooLong { block, length });
             }
@@ -299,7 +329,8 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
     /// Marks the buffers as changed, writes the record and stamps the pages with it.
     ///
     /// # Safety
-    /// Within a critical section, after `XLogBeginInsert` if `is_logged`, with all of `blocks` locked exclusively.
+    /// Within a critical section, with all of `blocks` locked exclusively, and where `XLogInsertAllowed` if `is_logged`.
+    #[inline]
     unsafe fn insert(&self, blocks: &[RecordBlock<'_>], is_logged: bool) -> Option<Lsn> {
         for block in blocks {
             // SAFETY: locked exclusively.
@@ -308,21 +339,25 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
         if !is_logged {
             return None;
         }
+        // SAFETY: allowed; and nothing was begun that is not finished.
+        unsafe { XLogBeginInsert() };
         for (id, block) in (0_u8..).zip(blocks) {
             // SAFETY: locked and marked; the pieces outlive this call.
             unsafe {
                 XLogRegisterBuffer(id, block.buffer, block.register_flags());
-                for piece in block.data.iter().filter(|piece| !piece.is_empty()) {
+                for piece in &block.data.pieces {
                     XLogRegisterBufData(id, piece.as_ptr(), piece.len() as u32);
                 }
             }
         }
         // SAFETY: the pieces outlive this call; all that is needed was registered.
         let lsn = unsafe {
-            for piece in self.data.iter().filter(|piece| !piece.is_empty()) {
+            for piece in &self.data.pieces {
                 XLogRegisterData(piece.as_ptr(), piece.len() as u32);
             }
-            XLogSetRecordFlags(self.flags);
+            if self.flags != 0 {
+                XLogSetRecordFlags(self.flags);
+            }
             Lsn::new(XLogInsert(R::Records::ID.get(), self.info))
         };
         for block in blocks {
@@ -345,12 +380,26 @@ fn check_page(place: usize, page: &DataPage) {
     }
 }
 
-/// The name under which a custom resource manager is registered in this server, if there is one of this number.
-pub(crate) fn registered_name(id: u8) -> Option<&'static CStr> {
+/// Whether the server is not in recovery. Once it is not, a process stays so: PostgreSQL is asked until then.
+#[inline]
+fn is_insert_allowed() -> bool {
+    static IS_ALLOWED: AtomicBool = AtomicBool::new(false);
+    IS_ALLOWED.load(Relaxed) || {
+        // SAFETY: looks at the server's state, and raises nothing.
+        let is_allowed = unsafe { XLogInsertAllowed() };
+        IS_ALLOWED.store(is_allowed, Relaxed);
+        is_allowed
+    }
+}
+
+/// Whether a custom resource manager of this number is registered in this server, by this name.
+#[inline]
+pub(crate) fn is_registered(id: u8, name: &'static CStr) -> bool {
     // SAFETY: `RmgrTable` has an entry for each number, and a name that was registered stays for ever.
     unsafe {
-        let name = (*(&raw const pg_sys::RmgrTable).cast::<pg_sys::RmgrData>().add(usize::from(id))).rm_name;
-        (!name.is_null()).then(|| CStr::from_ptr(name))
+        let registered = (*(&raw const pg_sys::RmgrTable).cast::<pg_sys::RmgrData>().add(usize::from(id))).rm_name;
+        // Mostly the same text, else an equal one.
+        registered == name.as_ptr().cast_mut() || (!registered.is_null() && CStr::from_ptr(registered) == name)
     }
 }
 

@@ -9,10 +9,23 @@ use pgwal::{BlockNumber, Fork, RelFileLocator};
 
 use crate::buffer::{ExclusiveBuffer, PinnedBuffer};
 use crate::catch::raise;
+use crate::guard::guard;
 use crate::held_buffer::HeldBuffer;
 
 /// `InvalidSubTransactionId`.
 const INVALID_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
+
+// Called for nearly every record: see `guard`.
+#[allow(improper_ctypes)]
+unsafe extern "C-unwind" {
+    fn ReadBufferExtended(
+        relation: pg_sys::Relation,
+        fork: pg_sys::ForkNumber::Type,
+        block: pg_sys::BlockNumber,
+        mode: pg_sys::ReadBufferMode::Type,
+        strategy: pg_sys::BufferAccessStrategy,
+    ) -> pg_sys::Buffer;
+}
 
 /// An open relation, borrowed from whoever holds it open.
 #[derive(Clone, Copy)]
@@ -49,11 +62,13 @@ impl<'a> Relation<'a> {
     }
 
     /// PostgreSQL's pointer.
+    #[inline]
     #[must_use]
     pub fn as_raw(&self) -> pg_sys::Relation {
         self.raw.as_ptr()
     }
 
+    #[inline]
     fn data(&self) -> &pg_sys::RelationData {
         // SAFETY: open for 'a.
         unsafe { self.raw.as_ref() }
@@ -66,6 +81,7 @@ impl<'a> Relation<'a> {
     }
 
     /// Where its files are.
+    #[inline]
     #[must_use]
     pub fn locator(&self) -> RelFileLocator {
         #[cfg(feature = "pg15")]
@@ -83,6 +99,7 @@ impl<'a> Relation<'a> {
 
     /// Whether changes of its main fork need WAL: not those of an unlogged or temporary relation, nor, with
     /// `wal_level = minimal`, of one that this transaction made (`RelationNeedsWAL`).
+    #[inline]
     #[must_use]
     pub fn needs_wal(&self) -> bool {
         let data = self.data();
@@ -111,6 +128,7 @@ impl<'a> Relation<'a> {
     }
 
     /// Whether changes of a fork need WAL: those of the init fork of an unlogged relation do.
+    #[inline]
     #[must_use]
     pub fn fork_needs_wal(&self, fork: Fork) -> bool {
         fork == Fork::INIT || self.needs_wal()
@@ -124,18 +142,17 @@ impl<'a> Relation<'a> {
     }
 
     /// Pins a block. Raises an ERROR if there is none of this number, or it cannot be read.
+    #[inline]
     #[must_use]
     pub fn read(&self, fork: Fork, number: BlockNumber) -> PinnedBuffer<'a> {
         if number.get() == pg_sys::InvalidBlockNumber {
             // PostgreSQL would add a block.
-            raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("block {number} cannot be"), None);
+            refuse(format!("block {number} cannot be"));
         }
         let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
+        let (relation, raw, place, strategy) = (self.as_raw(), raw_fork(fork), number.get(), self.strategy);
         // SAFETY: the relation is open, and the strategy alive. The pin is ours.
-        let held = unsafe {
-            let raw = raw_fork(fork);
-            HeldBuffer::pinned(pg_sys::ReadBufferExtended(self.as_raw(), raw, number.get(), mode, self.strategy))
-        };
+        let held = unsafe { HeldBuffer::pinned(guard(|| ReadBufferExtended(relation, raw, place, mode, strategy))) };
         PinnedBuffer::new(held, *self, fork, number)
     }
 
@@ -197,13 +214,19 @@ impl<'a> Relation<'a> {
     }
 }
 
+#[cold]
+fn refuse(message: String) -> ! {
+    raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, None);
+}
+
 /// PostgreSQL's number of a fork.
 ///
 /// # Panics
 /// With an ERROR if it has no such fork: it uses the number as an index without a look at it.
+#[inline]
 fn raw_fork(fork: Fork) -> pg_sys::ForkNumber::Type {
     if fork > Fork::INIT {
-        raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, format!("fork {} cannot be", fork.get()), None);
+        refuse(format!("fork {} cannot be", fork.get()));
     }
     pg_sys::ForkNumber::Type::from(fork.get())
 }

@@ -8,7 +8,7 @@ use pgrx::pg_sys;
 use pgwal::{BlockNumber, CustomRmgr, DataPage, Record};
 
 use crate::decoding::Decoding;
-use crate::record_builder::{InsertError, registered_name};
+use crate::record_builder::{InsertError, is_registered};
 use crate::redo::{Redo, RedoError};
 
 /// What the server does with the records of a custom resource manager; what they are called and how they are described is
@@ -83,9 +83,10 @@ pub fn register<R: ResourceManager>() {
 ///
 /// # Errors
 /// [`InsertError::NotRegistered`] if the server has no such resource manager.
+#[inline]
 pub fn check_registered<R: ResourceManager>() -> Result<(), InsertError> {
     let id = R::Records::ID.get();
-    if registered_name(id) == Some(R::Records::NAME) {
+    if is_registered(id, R::Records::NAME) {
         return Ok(());
     }
     Err(InsertError::NotRegistered { name: R::Records::NAME.to_string_lossy().into_owned(), id })
