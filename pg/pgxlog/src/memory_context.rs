@@ -1,14 +1,14 @@
 //! Memory that lives as long as the redo of one record.
 
-use std::cell::Cell;
 use std::marker::PhantomData;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use pgrx::pg_sys;
+use pgrx::pg_sys::MemoryContextData;
 
-thread_local! {
-    /// Made when the first record is replayed. The startup process has one thread.
-    static CONTEXT: Cell<pg_sys::MemoryContext> = const { Cell::new(std::ptr::null_mut()) };
-}
+/// Made when the first record is replayed. The startup process has one thread.
+static CONTEXT: AtomicPtr<pg_sys::MemoryContextData> = AtomicPtr::new(null_mut());
 
 /// Memory for the redo of one record: what is taken from it is freed at once behind the record. What PostgreSQL's functions
 /// allocate meanwhile lies there too, so that recovery needs no more memory the longer it takes.
@@ -20,6 +20,7 @@ pub struct Arena<'r> {
 
 impl<'r> Arena<'r> {
     /// Runs `body` with an empty arena; it is emptied behind it, whether it returns or not.
+    #[inline]
     pub(crate) fn with<T>(body: impl FnOnce(&Arena<'_>) -> T) -> T {
         let context = context();
         // SAFETY: the context lives as long as the process.
@@ -51,8 +52,9 @@ impl<'r> Arena<'r> {
     }
 }
 
+#[inline]
 fn context() -> pg_sys::MemoryContext {
-    let context = CONTEXT.get();
+    let context = CONTEXT.load(Relaxed);
     if !context.is_null() {
         return context;
     }
@@ -66,7 +68,7 @@ fn context() -> pg_sys::MemoryContext {
             pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
         )
     };
-    CONTEXT.set(context);
+    CONTEXT.store(context, Relaxed);
     context
 }
 
@@ -81,7 +83,11 @@ impl Drop for Back {
         // SAFETY: both contexts are alive; nobody borrows from the arena any more.
         unsafe {
             pg_sys::MemoryContextSwitchTo(self.before);
-            pg_sys::MemoryContextReset(self.context);
+            let MemoryContextData { isReset: is_empty, firstchild: child, .. } = *self.context;
+            // Most records allocate nothing, and a call takes as long as what they do.
+            if !is_empty || !child.is_null() {
+                pg_sys::MemoryContextReset(self.context);
+            }
         }
     }
 }

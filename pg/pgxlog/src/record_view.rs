@@ -29,13 +29,13 @@ pub unsafe fn bytes<'a>(start: *const std::ffi::c_char, length: usize) -> &'a [u
 }
 
 #[cfg(feature = "pg15")]
-fn locator(block: &pg_sys::DecodedBkpBlock) -> RelFileLocator {
+pub(crate) fn locator(block: &pg_sys::DecodedBkpBlock) -> RelFileLocator {
     let node = &block.rnode;
     RelFileLocator::new(node.spcNode.to_u32(), node.dbNode.to_u32(), node.relNode.to_u32())
 }
 
 #[cfg(not(feature = "pg15"))]
-fn locator(block: &pg_sys::DecodedBkpBlock) -> RelFileLocator {
+pub(crate) fn locator(block: &pg_sys::DecodedBkpBlock) -> RelFileLocator {
     let locator = &block.rlocator;
     RelFileLocator::new(locator.spcOid.to_u32(), locator.dbOid.to_u32(), locator.relNumber.to_u32())
 }

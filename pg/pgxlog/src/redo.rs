@@ -2,7 +2,7 @@
 //!
 //! Source: `src/backend/access/transam/xlogutils.c`: `XLogReadBufferForRedoExtended`.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ptr::NonNull;
 
 use pgrx::pg_sys;
@@ -10,6 +10,19 @@ use pgwal::{Block, BlockFlags, BlockNumber, CustomRmgr, DataPage, Fork, Lsn, Rec
 
 use crate::held_buffer::HeldBuffer;
 use crate::memory_context::Arena;
+use crate::record_view::{bytes, locator, view};
+
+// Without pgrx's guard, which takes as long as much of what it does.
+#[allow(improper_ctypes)]
+unsafe extern "C-unwind" {
+    fn XLogReadBufferForRedoExtended(
+        reader: *mut pg_sys::XLogReaderState,
+        block_id: u8,
+        mode: pg_sys::ReadBufferMode::Type,
+        get_cleanup_lock: bool,
+        buffer: *mut pg_sys::Buffer,
+    ) -> pg_sys::XLogRedoAction::Type;
+}
 
 /// Why a record cannot be replayed. It ends the server with a PANIC, whose context tells the record: to go on without the
 /// change would be worse.
@@ -19,7 +32,8 @@ pub type RedoError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub struct Redo<'r, T: CustomRmgr> {
     operation: T::Operation,
-    record: &'r Record<'r>,
+    /// Made when it is asked for: blocks are found without it.
+    record: &'r OnceCell<Record<'r>>,
     reader: NonNull<pg_sys::XLogReaderState>,
     arena: &'r Arena<'r>,
     /// Blocks that were given out, by their bits.
@@ -45,10 +59,11 @@ pub enum RedoAction {
 
 impl<'r, T: CustomRmgr> Redo<'r, T> {
     /// # Safety
-    /// `reader` has just read `record`, and reads no other while `'r` lives; this is the process that replays it.
+    /// `reader` has just read a record, and reads no other while `'r` lives; this is the process that replays it. `record` is
+    /// empty.
     pub(crate) unsafe fn new(
         operation: T::Operation,
-        record: &'r Record<'r>,
+        record: &'r OnceCell<Record<'r>>,
         reader: NonNull<pg_sys::XLogReaderState>,
         arena: &'r Arena<'r>,
     ) -> Self {
@@ -64,7 +79,30 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
     /// The record, with its data.
     #[must_use]
     pub fn record(&self) -> &'r Record<'r> {
-        self.record
+        // SAFETY: the reader holds the record as long as 'r lives.
+        self.record.get_or_init(|| unsafe { view(self.reader.as_ptr()) })
+    }
+
+    /// How many numbers of blocks the record has, used or not.
+    #[inline]
+    fn block_ids(&self) -> usize {
+        // SAFETY: the reader holds a decoded record.
+        let last = unsafe { (*(*self.reader.as_ptr()).record).max_block_id };
+        usize::try_from(last + 1).unwrap_or_default()
+    }
+
+    /// PostgreSQL's block of that number, if the record has one.
+    #[inline]
+    fn decoded_block(&self, id: u8) -> Option<&'r pg_sys::DecodedBkpBlock> {
+        // SAFETY: the reader holds a decoded record, with max_block_id + 1 entries behind its fixed part.
+        unsafe {
+            if usize::from(id) >= self.block_ids() {
+                return None;
+            }
+            let decoded = (*self.reader.as_ptr()).record;
+            let block = &*(&raw const (*decoded).blocks).cast::<pg_sys::DecodedBkpBlock>().add(usize::from(id));
+            block.in_use.then_some(block)
+        }
     }
 
     /// Memory that is freed behind the record.
@@ -78,6 +116,7 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
     ///
     /// # Errors
     /// If the record has no such block, or it was asked for before.
+    #[inline]
     pub fn block(&self, id: u8) -> Result<RedoBlock<'_>, RedoError> {
         self.read(id, false)
     }
@@ -90,22 +129,24 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
         self.read(id, true)
     }
 
+    #[inline]
     fn read(&self, id: u8, for_cleanup: bool) -> Result<RedoBlock<'_>, RedoError> {
-        let block = self.record.blocks.iter().find(|block| block.id == id);
-        let block = block.ok_or_else(|| format!("the record has no block {id}"))?;
+        let block = self.decoded_block(id).ok_or_else(|| format!("the record has no block {id}"))?;
         let bit = 1_u64 << (id & 63);
         if self.given.get() & bit != 0 {
             return Err(format!("block {id} of the record was asked for twice").into());
         }
-        let is_twice = |other: &&Block<'_>| {
-            (other.relation, other.fork, other.number) == (block.relation, block.fork, block.number)
+        let is_same = |other: &pg_sys::DecodedBkpBlock| {
+            (other.blkno, other.forknum, locator(other)) == (block.blkno, block.forknum, locator(block))
         };
-        if self.record.blocks.iter().filter(is_twice).count() > 1 {
+        let others = (0..=Block::MAX_ID).take(self.block_ids()).filter(|other| *other != id);
+        if others.filter_map(|other| self.decoded_block(other)).any(is_same) {
             // PostgreSQL would wait for ever for the lock that it holds itself.
             return Err(format!("the block of block {id} is twice in the record").into());
         }
         self.given.set(self.given.get() | bit);
-        let mode = match (block.flags.contains(BlockFlags::WILL_INIT), for_cleanup) {
+        let will_init = BlockFlags::from_bits_retain(block.flags).contains(BlockFlags::WILL_INIT);
+        let mode = match (will_init, for_cleanup) {
             (false, _) => pg_sys::ReadBufferMode::RBM_NORMAL,
             (true, false) => pg_sys::ReadBufferMode::RBM_ZERO_AND_LOCK,
             (true, true) => pg_sys::ReadBufferMode::RBM_ZERO_AND_CLEANUP_LOCK,
@@ -113,8 +154,13 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
         let mut buffer: pg_sys::Buffer = 0;
         // SAFETY: the reader holds the record, which has the block; the mode fits to whether the block is made anew.
         let (action, held) = unsafe {
-            let action =
-                pg_sys::XLogReadBufferForRedoExtended(self.reader.as_ptr(), id, mode, for_cleanup, &raw mut buffer);
+            let reader = self.reader.as_ptr();
+            // Where nobody waits for an ERROR, it is a FATAL, which ends the process at once: so in the startup process.
+            let action = if pg_sys::PG_exception_stack.is_null() {
+                XLogReadBufferForRedoExtended(reader, id, mode, for_cleanup, &raw mut buffer)
+            } else {
+                pg_sys::XLogReadBufferForRedoExtended(reader, id, mode, for_cleanup, &raw mut buffer)
+            };
             // Whatever the action, a buffer that was found is pinned and locked.
             (action, (buffer != 0).then(|| HeldBuffer::locked(buffer)))
         };
@@ -124,7 +170,13 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
             pg_sys::XLogRedoAction::BLK_DONE => RedoAction::Done,
             _ => RedoAction::NotFound,
         };
-        Ok(RedoBlock { action, held, block, end: self.record.end, has_failed: &self.has_failed })
+        // SAFETY: the block's data is in the reader's buffers, and the reader holds the record.
+        let (data, end) = unsafe {
+            let data = if block.has_data { bytes(block.data, usize::from(block.data_len)) } else { &[] };
+            (data, Lsn::new((*self.reader.as_ptr()).EndRecPtr))
+        };
+        let (number, fork) = (BlockNumber::new(block.blkno), Fork::new(block.forknum as u8));
+        Ok(RedoBlock { action, held, will_init, number, fork, data, end, has_failed: &self.has_failed })
     }
 }
 
@@ -133,7 +185,11 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
 pub struct RedoBlock<'r> {
     action: RedoAction,
     held: Option<HeldBuffer>,
-    block: &'r Block<'r>,
+    /// Whether the record makes it anew.
+    will_init: bool,
+    number: BlockNumber,
+    fork: Fork,
+    data: &'r [u8],
     /// End of the record.
     end: Lsn,
     has_failed: &'r Cell<bool>,
@@ -149,14 +205,14 @@ impl<'r> RedoBlock<'r> {
     /// The block's number.
     #[must_use]
     pub fn number(&self) -> BlockNumber {
-        self.block.number
+        self.number
     }
 
     /// The block's data; none if it has an image, unless the record was written with
     /// [`RecordBlock::keep_data`](crate::RecordBlock::keep_data).
     #[must_use]
     pub fn data(&self) -> &'r [u8] {
-        self.block.data
+        self.data
     }
 
     /// The page as it is; `None` if it was not found.
@@ -172,6 +228,7 @@ impl<'r> RedoBlock<'r> {
     /// # Errors
     /// What `change` returns, or that it leaves a page that PostgreSQL could not read again. The page stays locked then, since
     /// it may be half changed, and the error ends the server even if it goes no further.
+    #[inline]
     pub fn apply<E: Into<RedoError>>(
         &mut self,
         change: impl FnOnce(&mut DataPage, &'r [u8]) -> Result<(), E>,
@@ -182,16 +239,16 @@ impl<'r> RedoBlock<'r> {
         self.has_failed.set(true);
         // SAFETY: locked exclusively, and borrowed so.
         let page = unsafe { held.locked_page().as_mut() };
-        if self.block.flags.contains(BlockFlags::WILL_INIT) {
+        if self.will_init {
             // PostgreSQL leaves as it is what is in its buffers already.
             page.as_bytes_mut().fill(0);
         }
-        change(page, self.block.data).map_err(Into::into)?;
+        change(page, self.data).map_err(Into::into)?;
         page.check_header()?;
         page.set_lsn(self.end);
         // SAFETY: locked exclusively.
         unsafe { held.mark_dirty() };
-        if self.block.fork == Fork::INIT {
+        if self.fork == Fork::INIT {
             // At the end of recovery unlogged relations are made from the file.
             // SAFETY: locked.
             unsafe { pg_sys::FlushOneBuffer(held.number()) };

@@ -1,5 +1,6 @@
 //! The functions that PostgreSQL calls, made for each resource manager.
 
+use std::cell::{OnceCell, RefCell};
 use std::ffi::{CStr, c_char};
 use std::ptr::NonNull;
 
@@ -34,11 +35,12 @@ type Decode = unsafe extern "C-unwind" fn(*mut pg_sys::LogicalDecodingContext, *
 
 unsafe extern "C-unwind" fn redo<R: ResourceManager>(reader: *mut pg_sys::XLogReaderState) {
     let replay = |arena: &Arena<'_>| -> Result<(), String> {
-        // SAFETY: PostgreSQL gives a reader that has just read this record, and reads no other before we return.
-        let (record, reader) = unsafe { (view(reader), NonNull::new_unchecked(reader)) };
-        let code = OperationCode::from_info(record.info);
+        // SAFETY: PostgreSQL gives a reader that has just read a record, and reads no other before we return.
+        let (info, reader) = unsafe { ((*(*reader).record).header.xl_info, NonNull::new_unchecked(reader)) };
+        let code = OperationCode::from_info(info);
         let operation = <R::Records as CustomRmgr>::Operation::from_code(code);
         let operation = operation.ok_or_else(|| format!("unknown op code {}", code.info()))?;
+        let record = OnceCell::new();
         // SAFETY: as above; and the borrow ends before the record does, whose type does not let the compiler see that.
         let mut redo = unsafe { Redo::new(operation, NonNull::from(&record).as_ref(), reader, arena) };
         let outcome = R::redo(&mut redo);
@@ -61,26 +63,62 @@ unsafe extern "C-unwind" fn describe<R: ResourceManager>(
     out: pg_sys::StringInfo,
     reader: *mut pg_sys::XLogReaderState,
 ) {
-    let describe = || {
+    let describe = |text: &mut TextBuffer| {
         // SAFETY: PostgreSQL gives a reader with a record.
         let record = unsafe { view(reader) };
-        let mut text = TextBuffer::new();
         let operation = <R::Records as CustomRmgr>::Operation::from_code(OperationCode::from_info(record.info));
-        let outcome = operation.map_or(Ok(()), |operation| R::Records::describe(operation, &record, &mut text));
-        match outcome {
-            Ok(()) => text.as_bytes().to_vec(),
-            Err(error) => format!("(invalid: {error})").into_bytes(),
+        operation.map_or(Ok(()), |operation| R::Records::describe(operation, &record, text))
+    };
+    let append_description = |text: &mut TextBuffer| {
+        text.clear();
+        // SAFETY: PostgreSQL gives a string that grows.
+        unsafe {
+            match catch_plain_panic(|| describe(text)) {
+                Ok(Ok(())) => append(out, text.as_bytes()),
+                Ok(Err(error)) => append(out, format!("(invalid: {error})").as_bytes()),
+                Err(panic) => append(out, format!("(description {panic})").as_bytes()),
+            }
+        }
+        if text.len() > LONGEST_KEPT {
+            *text = TextBuffer::new();
         }
     };
     // SAFETY: what is raised here, at most that memory is short, reaches PostgreSQL as its own ERROR.
     unsafe {
         pgrx_extern_c_guard(|| {
-            // The record may be described as the context of an error.
-            let text =
-                catch_plain_panic(describe).unwrap_or_else(|error| format!("(description {error})").into_bytes());
-            let length = i32::try_from(text.len()).unwrap_or(i32::MAX);
-            pg_sys::appendBinaryStringInfo(out, text.as_ptr().cast(), length);
+            TEXT.with(|text| match text.try_borrow_mut() {
+                Ok(mut text) => append_description(&mut text),
+                // An ERROR in a description, whose context is to be described.
+                Err(_) => append_description(&mut TextBuffer::new()),
+            });
         });
+    }
+}
+
+thread_local! {
+    /// For one description after the other, without new memory.
+    static TEXT: RefCell<TextBuffer> = const { RefCell::new(TextBuffer::new()) };
+}
+/// Memory for more bytes than these is given back.
+const LONGEST_KEPT: usize = 1 << 16;
+
+/// Appends to a `StringInfo`.
+///
+/// # Safety
+/// `out` is a valid one.
+unsafe fn append(out: pg_sys::StringInfo, text: &[u8]) {
+    let length = i32::try_from(text.len()).unwrap_or(i32::MAX);
+    // SAFETY: it has room for `maxlen` bytes, of which `len` are used, and a zero behind them.
+    unsafe {
+        let string = &mut *out;
+        if length < string.maxlen - string.len {
+            let end = string.data.add(string.len as usize);
+            std::ptr::copy_nonoverlapping(text.as_ptr().cast(), end, text.len());
+            *end.add(text.len()) = 0;
+            string.len += length;
+        } else {
+            pg_sys::appendBinaryStringInfo(out, text.as_ptr().cast(), length);
+        }
     }
 }
 
