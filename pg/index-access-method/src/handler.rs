@@ -24,6 +24,7 @@ use crate::values::Row;
 #[macro_export]
 macro_rules! handler {
     ($function:ident, $method:ty) => {
+        // PostgreSQL calls it without the argument that it is declared with (`GetIndexAmRoutine`).
         #[::pgrx::pg_extern(sql = "")]
         fn $function() -> ::pgrx::Internal {
             $crate::routine::<$method>()
