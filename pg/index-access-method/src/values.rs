@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 use pgwal::Oid;
 
 use crate::index::Index;
@@ -67,25 +67,50 @@ impl<'a> Value<'a> {
         self.type_oid
     }
 
-    /// Its hash, from the function of this number in the operator class of its column. Raises an ERROR if there is none.
+    /// Its hash, from the function of this number of its column's operator class; if it is of another type than the class, as a key
+    /// may be, then from that for this type in the class's family. Raises an ERROR if there is none.
     ///
     /// # Panics
-    /// If the number is not one of [`SupportFunction::ExtendedHash`](crate::SupportFunction) (from 1), or the function raises
-    /// an ERROR.
+    /// If operator classes have no function of that number, or it raises an ERROR.
     #[must_use]
     pub fn extended_hash(&self, number: u16, seed: u64) -> u64 {
         let index = self.index.as_raw();
-        let attribute = i16::try_from(self.column + 1).unwrap_or(i16::MAX);
         // SAFETY: `index_getprocinfo` reads beyond its array if the number is too large.
         let most = unsafe { (*(*index).rd_indam).amsupport };
         assert!((1..=most).contains(&number), "operator classes have no function {number}");
-        // SAFETY: the value is of the type that the operator class takes, and only superusers declare which function takes
-        // that; column and number exist.
-        unsafe {
-            let function = pg_sys::index_getprocinfo(index, attribute, number);
+        let seed = pg_sys::Datum::from(seed);
+        // SAFETY: column and number exist. The function takes a value of this type: only superusers declare which does so.
+        let hash = unsafe {
             let collation = *(*index).rd_indcollation.add(self.column);
-            let seed = pg_sys::Datum::from(seed);
-            pg_sys::FunctionCall2Coll(function, collation, self.datum, seed).value() as u64
+            if self.type_oid == self.index.column_type(self.column) {
+                let attribute = i16::try_from(self.column + 1).unwrap_or(i16::MAX);
+                let function = pg_sys::index_getprocinfo(index, attribute, number);
+                pg_sys::FunctionCall2Coll(function, collation, self.datum, seed)
+            } else {
+                pg_sys::OidFunctionCall2Coll(self.family_function(number), collation, self.datum, seed)
+            }
+        };
+        hash.value() as u64
+    }
+
+    /// The function of this number for the value's type, from the family of its column's operator class.
+    fn family_function(&self, number: u16) -> pg_sys::Oid {
+        let type_oid = pg_sys::Oid::from(self.type_oid.get());
+        // SAFETY: there is a family for each column.
+        let function = unsafe {
+            let family = *(*self.index.as_raw()).rd_opfamily.add(self.column);
+            pg_sys::get_opfamily_proc(family, type_oid, type_oid, i16::try_from(number).unwrap_or(i16::MAX))
+        };
+        if function == pg_sys::InvalidOid {
+            let code = PgSqlErrorCode::ERRCODE_UNDEFINED_FUNCTION;
+            let column = self.column + 1;
+            let message = format!(
+                "missing support function {number} for type {} for attribute {column} of index \"{}\"",
+                self.type_oid,
+                self.index.name()
+            );
+            pgxlog::raise(code, message, None);
         }
+        function
     }
 }
