@@ -19,6 +19,8 @@ const MAJOR: u32 = 15;
 
 /// Tests of what runs in the server, by nextest's names of their binaries.
 const IN_SERVER: &[&str] = &[
+    "bloom_filter",
+    "bloom_filter_recovery",
     "callbacks",
     "decoded_rows",
     "garbage_outside",
