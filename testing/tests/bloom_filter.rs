@@ -81,6 +81,28 @@ fn nulls_are_found_by_no_condition_and_kept_for_those_without() -> Result<()> {
 }
 
 #[test]
+fn values_of_different_types_are_compared() -> Result<()> {
+    let cluster = start()?;
+    cluster.psql(
+        DATABASE,
+        "CREATE TABLE n AS SELECT g::int2 AS a, g::int4 AS b, g::int8 AS c, g::float4 AS d, g::float8 AS e, g::varchar AS f
+             FROM generate_series(-2000, 2000) g;
+         CREATE INDEX n_filter ON n USING bloom_filter (a, b, c, d, e, f) WITH (length = 200);",
+    )?;
+    let types = ["int2", "int4", "int8"];
+    let integers = ["a", "b", "c"].into_iter().flat_map(|column| types.map(|name| format!("{column} = {name} '-7'")));
+    let floats =
+        ["d", "e"].into_iter().flat_map(|column| ["float4", "float8"].map(|name| format!("{column} = {name} '-7'")));
+    for condition in integers.chain(floats).chain(["f = '-7'".to_owned(), "c = -7 AND a = -7 AND e = -7".to_owned()]) {
+        let query = format!("SELECT count(*), min(b) FROM n WHERE {condition}");
+        let plan = cluster.psql(DATABASE, &format!("SET enable_seqscan = off; EXPLAIN {query}"))?;
+        assert!(plan.contains("Bitmap Index Scan on n_filter"), "{condition}: {plan}");
+        assert_eq!(cluster.psql(DATABASE, &format!("SET enable_seqscan = off; {query}"))?, "1|-7", "{condition}");
+    }
+    Ok(())
+}
+
+#[test]
 fn the_planner_uses_it_where_it_is_worth_it() -> Result<()> {
     let cluster = start()?;
     cluster.psql(DATABASE, "SELECT fill(50000); VACUUM ANALYZE t;")?;
@@ -211,6 +233,14 @@ fn operator_classes_are_valid_and_others_are_told() -> Result<()> {
         "SELECT count(*), count(*) FILTER (WHERE amvalidate(c.oid)) FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
          WHERE amname = 'bloom_filter'";
     assert_eq!(cluster.psql(DATABASE, classes)?, "15|15");
+    // As docs/bloom_filter.md makes one.
+    let of_dates = "CREATE OPERATOR CLASS date_ops DEFAULT FOR TYPE date USING bloom_filter AS
+             OPERATOR 1 =, FUNCTION 1 hashint4extended(int4, int8);
+         CREATE TABLE days AS SELECT '2020-01-01'::date + g AS day FROM generate_series(1, 5000) g;
+         CREATE INDEX ON days USING bloom_filter (day) WITH (col1 = 5);
+         SET enable_seqscan = off; SELECT count(*) FROM days WHERE day = '2021-02-03';";
+    assert_eq!(cluster.psql(DATABASE, of_dates)?, "1");
+    assert_eq!(cluster.psql(DATABASE, classes)?, "16|16");
     let mut session = cluster.session(DATABASE)?;
     session.execute(
         "CREATE OPERATOR CLASS wrong FOR TYPE int4 USING bloom_filter AS OPERATOR 1 =, FUNCTION 1 hashint4(int4);

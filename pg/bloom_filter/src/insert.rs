@@ -78,7 +78,7 @@ impl<'a> NewRow<'a> {
     ) -> Result<ExclusiveBuffer<'a>, IndexError> {
         let relation = self.index.relation();
         let mut target = target;
-        while let Some(block) = target.take().or_else(|| noted.pop()).or_else(|| relation.take_free_block()) {
+        while let Some(block) = target.take().or_else(|| noted.pop()).or_else(|| self.free_block()) {
             if let Some(buffer) = self.with_room(block)? {
                 return Ok(buffer);
             }
@@ -86,14 +86,17 @@ impl<'a> NewRow<'a> {
         Ok(relation.extend(Fork::MAIN))
     }
 
+    /// A block of which the free space map says that it is free.
+    fn free_block(&self) -> Option<BlockNumber> {
+        let relation = self.index.relation();
+        // The map survives no crash, after which it may tell of blocks that there are not.
+        let blocks = 1..relation.blocks(Fork::MAIN);
+        std::iter::from_fn(|| relation.take_free_block()).find(|block| blocks.contains(&block.get()))
+    }
+
     /// That page, locked, if there is room on it.
     fn with_room(&self, block: BlockNumber) -> Result<Option<ExclusiveBuffer<'a>>, IndexError> {
-        let relation = self.index.relation();
-        // What the free space map says may be of before a crash.
-        if block == META_BLOCK || block.get() >= relation.blocks(Fork::MAIN) {
-            return Ok(None);
-        }
-        let buffer = relation.read(Fork::MAIN, block).exclusive();
+        let buffer = self.index.relation().read(Fork::MAIN, block).exclusive();
         let has_room = self.has_room(buffer.page(), block)?;
         Ok(has_room.then_some(buffer))
     }
