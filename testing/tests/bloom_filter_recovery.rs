@@ -116,6 +116,6 @@ fn a_build_logs_each_page_once() -> Result<()> {
     })?;
     let volume = usage.of_rmgr(RmgrId::GENERIC).volume();
     let size: usize = cluster.psql(DATABASE, "SELECT pg_relation_size('t_filter')")?.parse()?;
-    assert_eq!(volume.records, size / DataPage::SIZE, "{volume}");
+    assert_eq!(volume.records, (size / DataPage::SIZE) as u64, "{volume}");
     Ok(())
 }
