@@ -3,13 +3,13 @@
 use anyhow::{Result, ensure};
 use walker_testing::{Cluster, ClusterBuilder, Installation};
 
-pub const DATABASE: &str = "postgres";
+pub(crate) const DATABASE: &str = "postgres";
 
 /// A table with columns of several types and some NULLs, a function that fills it, and one that compares.
 ///
 /// `differences(number)` asks for as many rows, by a random choice of their columns, once by the index and once not; and for values
 /// that there are not. It returns the conditions whose answers differ.
-pub const SETUP: &str = "
+pub(crate) const SETUP: &str = "
     CREATE EXTENSION bloom_filter;
     CREATE TABLE t (id int8, a int4, b int8, c text, d uuid, e timestamptz) WITH (autovacuum_enabled = off);
     CREATE INDEX t_filter ON t USING bloom_filter (a, b, c, d, e) WITH (length = 120, col1 = 3, col3 = 4);
@@ -49,12 +49,12 @@ pub const SETUP: &str = "
     END $$;";
 
 /// How a server for it is to be.
-pub fn builder() -> Result<ClusterBuilder> {
+pub(crate) fn builder() -> Result<ClusterBuilder> {
     Ok(Cluster::builder(&Installation::for_tests()?).setting("autovacuum", "off").setting("lock_timeout", "30s"))
 }
 
 /// An error if some of 60 conditions have another answer by the index than without.
-pub fn assert_index_right(cluster: &Cluster) -> Result<()> {
+pub(crate) fn assert_index_right(cluster: &Cluster) -> Result<()> {
     let differences = cluster.psql(DATABASE, "SELECT * FROM differences(60)")?;
     ensure!(differences.is_empty(), "condition | by the index | by the table\n{differences}");
     Ok(())
