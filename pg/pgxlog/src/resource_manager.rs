@@ -46,7 +46,7 @@ pub trait ResourceManager: 'static {
     ///
     /// # Errors
     /// Whatever makes that impossible. The server ends with a PANIC then, and again when it is started, until the cause is
-    /// removed; so does a panic or an ERROR.
+    /// removed; so does a panic or an ERROR. One that comes while a block is read is FATAL, as in C.
     fn redo(redo: &mut Redo<'_, Self::Records>) -> Result<(), RedoError>;
 
     /// Called before the first record that recovery replays, whosever it is; not if there is none (`rm_startup`).
