@@ -21,7 +21,7 @@ const NOT_COMPARED: usize = 10;
 
 /// So many changes; more by the variable, for long runs.
 fn changes() -> u64 {
-    env::var("WAL_CHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000)
+    env::var("WALKER_CHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000)
 }
 
 /// Which ones; others by the variable.

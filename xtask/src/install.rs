@@ -58,7 +58,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     place(&workspace.root().join("include/walker.h"), headers.join("walker.h"))?;
 
     println!("\nadd to postgresql.conf and restart the server:\n");
-    println!("    shared_preload_libraries = 'walker'\n    walker.plugins = 'garbagemap'\n");
+    let preloaded = packages.iter().filter_map(|package| package.preloaded.as_deref());
+    let preloaded: String = preloaded.map(|name| format!(", {name}")).collect();
+    println!("    shared_preload_libraries = 'walker{preloaded}'\n    walker.plugins = 'garbagemap'\n");
     println!("then, in each database where the answers are wanted:\n");
     for extension in extensions {
         println!("    CREATE EXTENSION {extension};");

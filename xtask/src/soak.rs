@@ -26,10 +26,11 @@ const MEGABYTES_AT_ONCE: u32 = 8;
 
 /// How often workers and servers are killed, how many faults of all kinds there are, one after the other, and how many
 /// changes of pages with crashes between them.
-const LENGTHS: [(&str, &str); 3] = [("WALKER_KILLS", "50"), ("WALKER_FAULTS", "100"), ("WAL_CHANGES", "10000")];
+const LENGTHS: [(&str, &str); 4] =
+    [("WALKER_KILLS", "50"), ("WALKER_FAULTS", "100"), ("WALKER_CHANGES", "10000"), ("WALKER_ROUNDS", "20")];
 /// The tests in which that happens, for nextest.
 const CRASHED: &str = "binary(garbagemap_restart) and test(kill) | binary(walker_random_faults) \
-    | binary(wal_random_changes)";
+    | binary(wal_random_changes) | binary(bloom_filter_recovery) | binary(hyperloglog_wal) | binary(wal_object_harness)";
 
 /// What is no fuzz target.
 const MEMORY: &str = "memory";

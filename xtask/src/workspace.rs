@@ -31,6 +31,8 @@ pub(crate) struct Package {
     pub(crate) is_default: bool,
     /// Whether it shows how something is done, and is of no use to those who only use WALker.
     pub(crate) is_example: bool,
+    /// The library that has to be in `shared_preload_libraries` for it, beside walker.
+    pub(crate) preloaded: Option<String>,
 }
 
 impl Workspace {
@@ -56,6 +58,7 @@ impl Workspace {
                 shared_library: shared_library.map(|target| string(&target["name"])).transpose()?,
                 is_default: defaults.contains(&id),
                 is_example: package["metadata"]["walker"]["example"].as_bool().unwrap_or_default(),
+                preloaded: package["metadata"]["walker"]["preloaded"].as_str().map(str::to_owned),
             })
         };
         Ok(Self {

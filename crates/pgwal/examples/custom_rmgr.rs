@@ -12,23 +12,25 @@ use std::sync::Arc;
 use std::{env, fs};
 
 use pgwal::{
-    Cursor, Descriptor, Descriptors, LongPageHeader, Malformed, RawRecord, Reader, ReaderOptions, Record, RmgrId,
-    TextBuffer, Version,
+    Cursor, CustomRmgr, CustomRmgrId, Descriptors, LongPageHeader, Malformed, RawRecord, Reader, ReaderOptions, Record,
+    TextBuffer,
 };
+
+pgwal::operations! {
+    enum Operation {
+        Message = 0 => c"TEST_CUSTOM_RMGRS_MESSAGE",
+    }
+}
 
 /// Source: `src/test/modules/test_custom_rmgrs/test_custom_rmgrs.c`.
 struct TestCustomRmgrs;
 
-impl Descriptor for TestCustomRmgrs {
-    fn name(&self) -> &str {
-        "test_custom_rmgrs"
-    }
+impl CustomRmgr for TestCustomRmgrs {
+    const ID: CustomRmgrId = CustomRmgrId::EXPERIMENTAL;
+    const NAME: &'static std::ffi::CStr = c"test_custom_rmgrs";
+    type Operation = Operation;
 
-    fn identify(&self, info: u8, _: Version) -> Option<&str> {
-        (info & 0xF0 == 0).then_some("TEST_CUSTOM_RMGRS_MESSAGE")
-    }
-
-    fn describe(&self, record: &Record<'_>, text: &mut TextBuffer) -> Result<(), Malformed> {
+    fn describe(_: Operation, record: &Record<'_>, text: &mut TextBuffer) -> Result<(), Malformed> {
         let mut main = Cursor::new(record.main_data);
         let size = main.u64("message_size")?;
         let message = main.take("message", usize::try_from(size).unwrap_or(usize::MAX))?;
@@ -43,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let segment = fs::read(file)?;
     let first_page = LongPageHeader::parse(&segment)?;
     let mut reader = Reader::seek(first_page.page.address, ReaderOptions::from_segment(&first_page));
-    let descriptors = Descriptors::new().with(RmgrId::new(128), TestCustomRmgrs)?;
+    let descriptors = Descriptors::new().with_custom::<TestCustomRmgrs>()?;
     let mut text = TextBuffer::new().with_descriptors(Arc::new(descriptors));
     let mut tell = |raw: &RawRecord<'_>| {
         if raw.header.rmgr.is_custom()

@@ -22,6 +22,7 @@
 //! ```no_run
 //! use std::path::Path;
 //!
+//! use anyhow::ensure;
 //! use tempfile::TempDir;
 //! use walker_testing::wal_object::{CrashTest, StandbyTest, WalUsage, Workload};
 //! use walker_testing::{Cluster, ClusterBuilder, Installation, temporary_directory};
@@ -54,11 +55,17 @@
 //!         .same_answer(
 //!             "index and table",
 //!             "SET enable_seqscan = off; SELECT key, count(*) FROM t WHERE key = ANY (ARRAY[1, 2, 3]) GROUP BY 1 ORDER BY 1",
-//!             "SET enable_bitmapscan = off; SET enable_indexscan = off;
+//!             "SET enable_bitmapscan = off; SET enable_indexscan = off; SET enable_indexonlyscan = off;
 //!              SELECT key, count(*) FROM t WHERE key = ANY (ARRAY[1, 2, 3]) GROUP BY 1 ORDER BY 1",
 //!         )
 //!         // At quiet moments nothing at all may change.
-//!         .digest("SET enable_seqscan = off; SELECT count(*), sum(key) FROM t WHERE key >= 0")
+//!         .digest("SET enable_seqscan = off; SELECT count(*) FROM t WHERE key = ANY (ARRAY[1, 2, 3])")
+//!         // And the index is what answers, not the table.
+//!         .invariant("the index is used", |server, _| {
+//!             let plan = "SET enable_seqscan = off; EXPLAIN SELECT * FROM t WHERE key = ANY (ARRAY[1, 2, 3])";
+//!             ensure!(server.psql("postgres", plan)?.contains("Index"), "the table is scanned");
+//!             Ok(())
+//!         })
 //! }
 //!
 //! #[test]

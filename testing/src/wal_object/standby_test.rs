@@ -163,6 +163,7 @@ impl<'a> StandbyTest<'a> {
     fn require_checks(&self, replayed: Replayed) -> Result<()> {
         let name = &self.workload.rmgr_name;
         ensure!(replayed.records > 0, "no record of {name} was replayed");
+        ensure!(replayed.changed > 0, "each page of {name} came with an image, so that redo changed nothing: {replayed}");
         ensure!(
             !self.consistency_checking || replayed.checked > 0,
             "no page was checked by wal_consistency_checking for {name}: {replayed}"
