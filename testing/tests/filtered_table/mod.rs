@@ -39,7 +39,7 @@ pub(crate) const SETUP: &str = "
                 CASE WHEN random() < 0.3 THEN format('d = %L', sample.d) END,
                 CASE WHEN random() < 0.3 THEN format('e = %L', sample.e) END);
             CONTINUE WHEN condition = 'true' OR condition LIKE '%NULL%';
-            IF random() < 0.1 THEN condition := condition || format(' AND a = %s', -1); END IF;
+            IF random() < 0.1 THEN condition := format('a = -1 AND e = %L', sample.e); END IF;
             by_index := answer(condition, true);
             by_table := answer(condition, false);
             found := found + 1;
