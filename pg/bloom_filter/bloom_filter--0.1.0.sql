@@ -6,7 +6,7 @@
 CREATE FUNCTION bloom_filter_handler(internal)
 RETURNS index_am_handler
 AS 'MODULE_PATHNAME', 'bloom_filter_handler_wrapper'
-LANGUAGE C STRICT;
+LANGUAGE C;
 
 CREATE ACCESS METHOD bloom_filter TYPE INDEX HANDLER bloom_filter_handler;
 

@@ -142,6 +142,11 @@ fn a_btree_index_survives_crashes() -> Result<()> {
 
 #[test]
 fn a_hash_index_is_the_same_on_a_standby() -> Result<()> {
+    if Installation::for_tests()?.version().major < 17 {
+        // Hash indexes log pages there that they do not lock: with images for wal_consistency_checking, a page that another
+        // session changes meanwhile gives a record whose checksum is wrong, at which each standby stops.
+        return Ok(());
+    }
     let workload = rows(Workload::of_rmgr(RmgrId::HASH, "Hash"), "CREATE INDEX i ON t USING hash (a)");
     let server = Server::new()?;
     let report = StandbyTest::new(&workload)

@@ -73,7 +73,8 @@ impl TransactionLog for ServerTransactions {
 
 /// With an ERROR nothing is known. The memory context stays the same.
 fn caught<T>(call: impl FnOnce() -> Option<T>) -> Option<T> {
-    // SAFETY: the context is that of a callback, which outlives this.
+    // SAFETY: the context is that of a callback, which outlives this. The map is asked by the worker alone, outside of
+    // transactions.
     unsafe {
         let context = pg_sys::CurrentMemoryContext;
         let known = catch_and_recover(call).ok().flatten();

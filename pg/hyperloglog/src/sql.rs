@@ -1,7 +1,7 @@
 //! Functions that SQL sees; their declarations are in `hyperloglog--0.1.0.sql`.
 
 use custom_rmgrs::hyperloglog::Sketch;
-use index_access_method::{Access, Index, IndexError, OpenIndex};
+use index_access_method::{Access, Index, IndexError, with_open_index};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -64,7 +64,7 @@ fn with_column<T>(
 }
 
 fn with_index<T>(index: pg_sys::Oid, access: Access, call: impl FnOnce(Index<'_>) -> Result<T, IndexError>) -> T {
-    let outcome = OpenIndex::open::<AccessMethod>(Oid::new(index.to_u32()), access).and_then(|open| call(open.index()));
+    let outcome = with_open_index::<AccessMethod, T>(Oid::new(index.to_u32()), access, call);
     outcome.unwrap_or_else(|error| error.raise())
 }
 

@@ -48,7 +48,7 @@ pub use error::IndexError;
 pub use handler::routine;
 pub use index::Index;
 pub use method::{BitmapScan, IndexAccessMethod, SupportFunction};
-pub use open_index::{Access, OpenIndex};
+pub use open_index::{Access, with_open_index};
 pub use options::IntegerOption;
 pub use scan_keys::{ScanKey, ScanKeys};
 pub use vacuum::{DeadTuples, Vacuum, VacuumStatistics};

@@ -65,7 +65,7 @@ pub trait IndexAccessMethod: Sized + 'static {
     fn insert(index: Index<'_>, row: &Row<'_>, tuple: ItemPointer) -> Result<(), IndexError>;
 
     /// Removes dead tuples (`ambulkdelete`). [`DeadTuples::contains`] must be asked once at least for each tuple of the index:
-    /// `CREATE INDEX CONCURRENTLY` learns so which there are.
+    /// `CREATE INDEX CONCURRENTLY` learns so which there are, and inserts all others once more.
     ///
     /// # Errors
     /// If they cannot be removed.

@@ -1,7 +1,5 @@
 //! Indexes that functions of SQL open by their number.
 
-use std::fmt;
-
 use pgrx::{PgRelation, PgSqlErrorCode, pg_sys};
 use pgwal::Oid;
 
@@ -18,63 +16,55 @@ pub enum Access {
     Write,
 }
 
-/// An index that is open until this is dropped.
-pub struct OpenIndex(PgRelation);
-
-impl fmt::Debug for OpenIndex {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("OpenIndex").field(&self.index()).finish()
-    }
+/// Opens an index of an access method, with the lock that the access needs (`index_open`), for as long as `call` takes. Raises
+/// an ERROR if there is no relation of this number.
+///
+/// # Errors
+/// What `call` returns; and if it is not such an index, if its blocks cannot be read here, or if the user may not.
+pub fn with_open_index<M: IndexAccessMethod, T>(
+    index: Oid,
+    access: Access,
+    call: impl FnOnce(Index<'_>) -> Result<T, IndexError>,
+) -> Result<T, IndexError> {
+    let relation = open::<M>(index, access)?;
+    // SAFETY: open until `call` has returned; its access method is one of this crate's.
+    call(unsafe { Index::from_raw(relation.as_ptr()) })
 }
 
-impl OpenIndex {
-    /// Opens an index of an access method, with the lock that the access needs (`index_open`). Raises an ERROR if there is no
-    /// relation of this number.
-    ///
-    /// # Errors
-    /// If it is not such an index, if its blocks cannot be read here, or if the user may not.
-    pub fn open<M: IndexAccessMethod>(index: Oid, access: Access) -> Result<Self, IndexError> {
-        let lock = match access {
-            Access::Read => pg_sys::AccessShareLock,
-            Access::Write => pg_sys::RowExclusiveLock,
-        };
-        // SAFETY: looks at the server's state.
-        let in_recovery = unsafe { pg_sys::RecoveryInProgress() };
-        if in_recovery && access == Access::Write {
-            let code = PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
-            return Err(IndexError::new(code, "recovery is in progress").with_hint("Indexes cannot be changed then."));
-        }
-        // SAFETY: opens by OID with a lock, closed when dropped; an unknown OID is an ERROR.
-        let relation = unsafe { PgRelation::with_lock(pg_sys::Oid::from(index.get()), lock as pg_sys::LOCKMODE) };
-        let name = relation.name().to_owned();
-        // SAFETY: an open relation has its row of pg_class.
-        let class = unsafe { &*relation.rd_rel };
-        if class.relkind as u8 != pg_sys::RELKIND_INDEX || class.relam != access_method::<M>() {
-            let message = format!("\"{name}\" is not an index of access method {}", M::NAME);
-            return Err(IndexError::new(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, message));
-        }
-        if !(owns(&relation) || access == Access::Read && may_read_all()) {
-            let message = format!("must be owner of index {name}");
-            return Err(IndexError::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, message));
-        }
-        let is_temporary = class.relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP;
-        if is_temporary && !relation.rd_islocaltemp {
-            let message = "cannot access temporary indexes of other sessions";
-            return Err(IndexError::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message));
-        }
-        if in_recovery && class.relpersistence as u8 == pg_sys::RELPERSISTENCE_UNLOGGED {
-            let message = "cannot access temporary or unlogged relations during recovery";
-            return Err(IndexError::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message));
-        }
-        Ok(Self(relation))
+fn open<M: IndexAccessMethod>(index: Oid, access: Access) -> Result<PgRelation, IndexError> {
+    let lock = match access {
+        Access::Read => pg_sys::AccessShareLock,
+        Access::Write => pg_sys::RowExclusiveLock,
+    };
+    // SAFETY: looks at the server's state.
+    let in_recovery = unsafe { pg_sys::RecoveryInProgress() };
+    if in_recovery && access == Access::Write {
+        let code = PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+        return Err(IndexError::new(code, "recovery is in progress").with_hint("Indexes cannot be changed then."));
     }
-
-    /// The index.
-    #[must_use]
-    pub fn index(&self) -> Index<'_> {
-        // SAFETY: open as long as this lives; its access method is one of this crate's.
-        unsafe { Index::from_raw(self.0.as_ptr()) }
+    // SAFETY: opens by OID with a lock, closed when dropped; an unknown OID is an ERROR.
+    let relation = unsafe { PgRelation::with_lock(pg_sys::Oid::from(index.get()), lock as pg_sys::LOCKMODE) };
+    let name = relation.name().to_owned();
+    // SAFETY: an open relation has its row of pg_class.
+    let class = unsafe { &*relation.rd_rel };
+    if class.relkind as u8 != pg_sys::RELKIND_INDEX || class.relam != access_method::<M>() {
+        let message = format!("\"{name}\" is not an index of access method {}", M::NAME);
+        return Err(IndexError::new(PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE, message));
     }
+    if !(owns(&relation) || access == Access::Read && may_read_all()) {
+        let message = format!("must be owner of index {name}");
+        return Err(IndexError::new(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, message));
+    }
+    let is_temporary = class.relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP;
+    if is_temporary && !relation.rd_islocaltemp {
+        let message = "cannot access temporary indexes of other sessions";
+        return Err(IndexError::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message));
+    }
+    if in_recovery && class.relpersistence as u8 == pg_sys::RELPERSISTENCE_UNLOGGED {
+        let message = "cannot access temporary or unlogged relations during recovery";
+        return Err(IndexError::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message));
+    }
+    Ok(relation)
 }
 
 /// The number that the access method has in this database; of an unknown one it is invalid.

@@ -63,10 +63,13 @@ fn element(option: &IntegerOption, place: i32) -> pg_sys::relopt_parse_elt {
 /// Null, or what [`parse`] returned for this access method.
 pub(crate) unsafe fn values<M: IndexAccessMethod>(options: *const pg_sys::bytea) -> Vec<i32> {
     let value = |(place, option): (usize, &IntegerOption)| {
-        if options.is_null() {
+        // SAFETY: a `bytea` that is not compressed begins with its length, `VARSIZE`.
+        let length = if options.is_null() { 0 } else { unsafe { options.cast::<u32>().read_unaligned() >> 2 } };
+        // Fewer values than these are those of another access method.
+        if (place + 1) * WORD > length as usize {
             return option.default;
         }
-        // SAFETY: a struct with a value for each option.
+        // SAFETY: so many bytes are there.
         unsafe { options.cast::<i32>().add(place).read_unaligned() }
     };
     (1..).zip(M::OPTIONS).map(value).collect()

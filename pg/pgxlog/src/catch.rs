@@ -35,8 +35,12 @@ pub fn catch_error<T>(call: impl FnOnce() -> T) -> Result<T, String> {
 ///
 /// # Errors
 /// As [`catch_error`].
-pub fn catch_and_recover<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    catch_error(call).inspect_err(|_| recover())
+///
+/// # Safety
+/// As [`recover`].
+pub unsafe fn catch_and_recover<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    // SAFETY: promised by the caller.
+    catch_error(call).inspect_err(|_| unsafe { recover() })
 }
 
 /// Runs `call`; a Rust panic in it becomes its text, an ERROR passes.
@@ -102,7 +106,11 @@ pub fn raise(code: PgSqlErrorCode, message: impl Into<String>, hint: Option<&str
 ///
 /// Sources: the handlers of `sigsetjmp` in `src/backend/postmaster/autovacuum.c` (the launcher, which may have a
 /// transaction), `src/backend/postmaster/walsummarizer.c` and `src/backend/tcop/postgres.c`.
-pub fn recover() {
+///
+/// # Safety
+/// Called at the outermost level of a background worker, whose own transaction is the one that may be open: nothing that
+/// belongs to a transaction (a relation, a buffer, memory of its contexts) is used after it.
+pub unsafe fn recover() {
     // SAFETY: each of these is what PostgreSQL's own processes call at their outermost level after an ERROR, and does
     // nothing if nothing of its kind is left; interrupts are held meanwhile, as there. Nothing of the caller's is
     // locked or pinned across this call.

@@ -66,6 +66,7 @@ pub enum GenericXLogError {
 #[derive(Debug)]
 pub struct GenericXLog<'b> {
     state: NonNull<pg_sys::GenericXLogState>,
+    /// Whose pages are changed, and whether it is logged: a temporary relation may be at the same place as another.
     relation: (pgwal::RelFileLocator, bool),
     /// Which blocks' copies are where.
     pages: RefCell<Copies>,
@@ -116,7 +117,7 @@ impl<'b> GenericXLog<'b> {
         if pages.len() >= Self::MAX_PAGES {
             return Err(GenericXLogError::TooManyPages);
         }
-        if buffer.relation().locator() != self.relation.0 {
+        if (buffer.relation().locator(), buffer.relation().needs_wal()) != self.relation {
             return Err(GenericXLogError::OtherRelation(block));
         }
         if buffer.fork() == Fork::INIT {

@@ -126,9 +126,18 @@ fn begin_to_watch() {
 }
 
 unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _: *mut c_void) {
-    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_PARALLEL_ABORT};
-    if matches!(event, XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT) {
-        note_release();
+    use pg_sys::XactEvent::{
+        XACT_EVENT_ABORT, XACT_EVENT_PARALLEL_ABORT, XACT_EVENT_PARALLEL_PRE_COMMIT, XACT_EVENT_PRE_COMMIT,
+        XACT_EVENT_PRE_PREPARE,
+    };
+    match event {
+        XACT_EVENT_ABORT | XACT_EVENT_PARALLEL_ABORT => note_release(),
+        XACT_EVENT_PRE_COMMIT | XACT_EVENT_PARALLEL_PRE_COMMIT | XACT_EVENT_PRE_PREPARE if is_any_held() => {
+            // By `mem::forget`: a commit would release the pin and leave the lock for ever.
+            // SAFETY: no frame with destructors is between here and PostgreSQL.
+            unsafe { pgrx_extern_c_guard(refuse_to_commit) }
+        }
+        _ => {}
     }
 }
 
@@ -147,6 +156,10 @@ unsafe extern "C-unwind" fn on_subtransaction(
             unsafe { pgrx_extern_c_guard(end_of_session) }
         }
     }
+}
+
+fn refuse_to_commit() {
+    raise(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, "a buffer is still locked at the end of the transaction", None);
 }
 
 /// An ERROR would do if it could not be caught; and this is no place to raise one.

@@ -150,7 +150,8 @@ impl<'b> RecordBlock<'b> {
         self
     }
 
-    /// Redo makes the page from nothing, whatever was there (`REGBUF_WILL_INIT`): the record has no image of it, even if
+    /// The page is made from nothing, whatever was there (`REGBUF_WILL_INIT`): it is all zero before it is changed, now and in
+    /// redo. The record has no image of it, even if
     /// [`RecordBlock::force_image`] asks for one.
     #[must_use]
     pub fn init(mut self) -> Self {
@@ -178,6 +179,14 @@ impl<'b> RecordBlock<'b> {
     pub fn data(mut self, data: impl Into<Cow<'b, [u8]>>) -> Self {
         self.data.push(data.into());
         self
+    }
+
+    /// In a critical section, before the page is changed: what redo begins with is what it begins with.
+    fn begin(&self) {
+        if self.flags & WILL_INIT == WILL_INIT {
+            // SAFETY: locked exclusively, and nobody has a reference to the page yet.
+            unsafe { (*self.page.as_ptr()).as_bytes_mut().fill(0) };
+        }
     }
 
     /// PostgreSQL asserts that no image is asked for where none is needed.
@@ -246,6 +255,7 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
         change: impl FnOnce([&mut DataPage; N]),
     ) -> Result<Option<Lsn>, InsertError> {
         self.commit_with(&blocks, || {
+            blocks.iter().for_each(RecordBlock::begin);
             // SAFETY: each block's buffer is locked exclusively and borrowed until we return, and no buffer is locked
             // twice, so that each page is ours alone.
             change(blocks.each_ref().map(|block| unsafe { &mut *block.page.as_ptr() }));
@@ -261,9 +271,14 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
         blocks: Vec<RecordBlock<'_>>,
         change: impl FnOnce(&mut [&mut DataPage]),
     ) -> Result<Option<Lsn>, InsertError> {
-        // SAFETY: as in `commit`. The references are gone when the change is done.
-        let mut pages: Vec<&mut DataPage> = blocks.iter().map(|block| unsafe { &mut *block.page.as_ptr() }).collect();
-        self.commit_with(&blocks, move || change(&mut pages))
+        let mut pages: Vec<&mut DataPage> = Vec::with_capacity(blocks.len());
+        self.commit_with(&blocks, || {
+            blocks.iter().for_each(RecordBlock::begin);
+            // SAFETY: as in `commit`.
+            pages.extend(blocks.iter().map(|block| unsafe { &mut *block.page.as_ptr() }));
+            change(&mut pages);
+            pages.clear();
+        })
     }
 
     /// Runs `change`, which changes the blocks' pages, and writes the record.
@@ -382,7 +397,7 @@ fn check_page(place: usize, page: &DataPage) {
 
 /// Whether the server is not in recovery. Once it is not, a process stays so: PostgreSQL is asked until then.
 #[inline]
-fn is_insert_allowed() -> bool {
+pub(crate) fn is_insert_allowed() -> bool {
     static IS_ALLOWED: AtomicBool = AtomicBool::new(false);
     IS_ALLOWED.load(Relaxed) || {
         // SAFETY: looks at the server's state, and raises nothing.

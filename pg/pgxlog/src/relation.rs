@@ -11,6 +11,7 @@ use crate::buffer::{ExclusiveBuffer, PinnedBuffer};
 use crate::catch::raise;
 use crate::guard::guard;
 use crate::held_buffer::HeldBuffer;
+use crate::record_builder::is_insert_allowed;
 
 /// `InvalidSubTransactionId`.
 const INVALID_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
@@ -141,7 +142,8 @@ impl<'a> Relation<'a> {
         unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.as_raw(), raw_fork(fork)) }
     }
 
-    /// Pins a block. Raises an ERROR if there is none of this number, or it cannot be read.
+    /// Pins a block of the main or the init fork: PostgreSQL changes pages of the others under a shared lock. Raises an ERROR if
+    /// there is none of this number, or it cannot be read.
     #[inline]
     #[must_use]
     pub fn read(&self, fork: Fork, number: BlockNumber) -> PinnedBuffer<'a> {
@@ -150,19 +152,21 @@ impl<'a> Relation<'a> {
             refuse(format!("block {number} cannot be"));
         }
         let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
-        let (relation, raw, place, strategy) = (self.as_raw(), raw_fork(fork), number.get(), self.strategy);
+        let (relation, raw, place, strategy) = (self.as_raw(), page_fork(fork), number.get(), self.strategy);
         // SAFETY: the relation is open, and the strategy alive. The pin is ours.
         let held = unsafe { HeldBuffer::pinned(guard(|| ReadBufferExtended(relation, raw, place, mode, strategy))) };
         PinnedBuffer::new(held, *self, fork, number)
     }
 
     /// Adds a block of zeroes at the end of a fork, and locks it exclusively. It is not logged before something is logged
-    /// about it: after a crash it may be there, all zero. Raises an ERROR if there is no room.
+    /// about it: after a crash it may be there, all zero. Raises an ERROR if there is no room, in recovery, and for other forks
+    /// than main and init.
     #[must_use]
     pub fn extend(&self, fork: Fork) -> ExclusiveBuffer<'a> {
+        refuse_in_recovery();
         // SAFETY: the relation is open; the buffer is returned pinned and locked.
         let (held, number) = unsafe {
-            let held = HeldBuffer::locked(self.extend_raw(raw_fork(fork)));
+            let held = HeldBuffer::locked(self.extend_raw(page_fork(fork)));
             let number = pg_sys::BufferGetBlockNumber(held.number());
             (held, BlockNumber::new(number))
         };
@@ -192,23 +196,26 @@ impl<'a> Relation<'a> {
     }
 
     /// A block that the free space map says is free (`GetFreeIndexPage`); it is taken out of the map. Who gets it has to
-    /// look at the page: the map survives no crash.
+    /// look at the page: the map survives no crash. Raises an ERROR in recovery.
     #[must_use]
     pub fn take_free_block(&self) -> Option<BlockNumber> {
+        refuse_in_recovery();
         // SAFETY: the relation is open.
         let number = unsafe { pg_sys::GetFreeIndexPage(self.as_raw()) };
         (number != pg_sys::InvalidBlockNumber).then(|| BlockNumber::new(number))
     }
 
     /// Puts a block into the free space map (`RecordFreeIndexPage`); others find it after
-    /// [`Relation::publish_free_blocks`].
+    /// [`Relation::publish_free_blocks`]. Raises an ERROR in recovery.
     pub fn add_free_block(&self, number: BlockNumber) {
+        refuse_in_recovery();
         // SAFETY: the relation is open.
         unsafe { pg_sys::RecordFreeIndexPage(self.as_raw(), number.get()) }
     }
 
-    /// Makes free blocks to be found from the top of the map (`IndexFreeSpaceMapVacuum`).
+    /// Makes free blocks to be found from the top of the map (`IndexFreeSpaceMapVacuum`). Raises an ERROR in recovery.
     pub fn publish_free_blocks(&self) {
+        refuse_in_recovery();
         // SAFETY: the relation is open.
         unsafe { pg_sys::IndexFreeSpaceMapVacuum(self.as_raw()) }
     }
@@ -217,6 +224,25 @@ impl<'a> Relation<'a> {
 #[cold]
 fn refuse(message: String) -> ! {
     raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, None);
+}
+
+/// Files are changed by nobody but redo then.
+fn refuse_in_recovery() {
+    if !is_insert_allowed() {
+        raise(PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION, "cannot change a relation during recovery", None);
+    }
+}
+
+/// PostgreSQL's number of a fork whose pages are those of its access method.
+///
+/// # Panics
+/// With an ERROR for the free space map and the visibility map.
+#[inline]
+fn page_fork(fork: Fork) -> pg_sys::ForkNumber::Type {
+    if fork != Fork::MAIN && fork != Fork::INIT {
+        refuse(format!("pages of fork {fork} cannot be used"));
+    }
+    raw_fork(fork)
 }
 
 /// PostgreSQL's number of a fork.

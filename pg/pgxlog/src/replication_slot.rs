@@ -34,8 +34,12 @@ pub struct ReplicationSlot {
 
 impl ReplicationSlot {
     /// The slot of this name, which is taken by [`ReplicationSlot::hold`].
+    ///
+    /// # Safety
+    /// Its methods are called at the outermost level of a background worker, where nothing of a transaction is used: an ERROR in
+    /// them ends whatever transaction is open.
     #[must_use]
-    pub fn new(name: CString) -> Self {
+    pub unsafe fn new(name: CString) -> Self {
         Self { name, told: Lsn::INVALID }
     }
 
@@ -65,7 +69,8 @@ impl ReplicationSlot {
             return Err("\"max_replication_slots\" is zero".to_owned());
         }
         self.told = Lsn::INVALID;
-        catch_and_recover(|| self.acquire_or_create())?
+        // SAFETY: promised to `new`.
+        unsafe { catch_and_recover(|| self.acquire_or_create()) }?
     }
 
     /// WAL is needed from `lsn` on, and not before. What was told last is known to the server at once, and outlives a crash
@@ -79,7 +84,7 @@ impl ReplicationSlot {
         if lsn == self.told {
             return Ok(held);
         }
-        catch_and_recover(|| {
+        let keep = || {
             // SAFETY: the slot is this process's own while it is acquired; others look at it under its spinlock.
             unsafe {
                 let slot = &raw mut *pg_sys::MyReplicationSlot;
@@ -92,7 +97,9 @@ impl ReplicationSlot {
                 pg_sys::ReplicationSlotMarkDirty();
                 pg_sys::ReplicationSlotsComputeRequiredLSN();
             }
-        })?;
+        };
+        // SAFETY: promised to `new`.
+        unsafe { catch_and_recover(keep) }?;
         self.told = lsn;
         Ok(held)
     }
@@ -119,7 +126,7 @@ impl ReplicationSlot {
     /// As [`drop_slot`].
     pub fn drop_now(&mut self) -> Result<(), String> {
         self.told = Lsn::INVALID;
-        catch_and_recover(|| {
+        let drop = || {
             // SAFETY: releases this process's own slot, if it holds one.
             unsafe {
                 if !pg_sys::MyReplicationSlot.is_null() {
@@ -127,7 +134,9 @@ impl ReplicationSlot {
                 }
             }
             drop_slot(&self.name);
-        })
+        };
+        // SAFETY: promised to `new`.
+        unsafe { catch_and_recover(drop) }
     }
 
     fn acquire_or_create(&self) -> Result<Acquired, String> {

@@ -45,7 +45,7 @@ impl Loaded {
         let library = CString::new(name)?;
         let mut callbacks = Box::new(Callbacks::new());
         let target: *mut Callbacks = &mut *callbacks;
-        let found = catch_and_recover(|| {
+        let load = || {
             // SAFETY: the names are C strings. If the function exists it is a WALkerPluginInit by its name.
             unsafe {
                 let function = pg_sys::load_external_function(
@@ -62,7 +62,9 @@ impl Loaded {
                 pg_sys::ffi::pg_guard_ffi_boundary(|| init(target));
             }
             true
-        })?;
+        };
+        // SAFETY: the worker's outermost level; nothing of a transaction is used here.
+        let found = unsafe { catch_and_recover(load) }?;
         if !found {
             return Err("the library has no function _PG_walker_plugin_init".into());
         }
@@ -82,7 +84,8 @@ impl Loaded {
     /// Runs callbacks of the plugin `name` in its own memory context and empties that afterwards.
     fn in_context<T>(&self, name: &String, call: impl FnOnce() -> T) -> Result<T, PluginError> {
         let _running = Running::enter(name);
-        // SAFETY: the context lives as long as the process; what is in it is not used after the reset.
+        // SAFETY: the context lives as long as the process; what is in it is not used after the reset. The worker's outermost
+        // level, where nothing of a transaction is used.
         unsafe {
             let before = pg_sys::MemoryContextSwitchTo(self.context);
             let result = catch_and_recover(call);
@@ -117,13 +120,15 @@ impl Plugin for CPlugin {
         };
         let callback = self.loaded.insert(loaded).callbacks.startup_cb;
         let Some(callback) = callback else { return Ok(()) };
-        Ok(catch_and_recover(|| {
+        let startup = || {
             // SAFETY: a callback of the type that the header promises; what it allocates may stay.
             unsafe {
                 pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
                 pg_sys::ffi::pg_guard_ffi_boundary(|| callback());
             }
-        })?)
+        };
+        // SAFETY: as in `load`.
+        Ok(unsafe { catch_and_recover(startup) }?)
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), PluginError> {

@@ -172,7 +172,8 @@ fn deliver(index: usize, ticket: u64, answer: Result<Vec<u8>, PluginError>) {
     let segment = if bytes.is_empty() { Ok(0) } else { pgxlog::catch_error(|| segment_with(&bytes)) };
     let segment = segment.unwrap_or_else(|error| {
         pgrx::warning!("walker: could not answer a question: {error}");
-        pgxlog::recover();
+        // SAFETY: the worker's outermost level; nothing of a transaction is used here.
+        unsafe { pgxlog::recover() };
         0
     });
     locked(|mailbox| {

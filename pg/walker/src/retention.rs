@@ -43,7 +43,8 @@ impl Retention {
     /// The slot that `walker.slot_name` names. It is not taken yet.
     pub(crate) fn new() -> Self {
         Self {
-            slot: settings::slot_name().map(ReplicationSlot::new),
+            // SAFETY: only the worker's main loop uses it, outside of transactions.
+            slot: settings::slot_name().map(|name| unsafe { ReplicationSlot::new(name) }),
             failed: None,
             dropped: false,
             let_go: false,

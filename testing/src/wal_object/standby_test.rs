@@ -131,8 +131,6 @@ impl<'a> StandbyTest<'a> {
         load::run(workload, &mut primary, &mut history, |_, progress| {
             progress.wait_for(self.operations / 2)?;
             require_alive(&standby)?;
-            // Not at once: where its walreceiver is killed within a write, PostgreSQL 15 was seen to wait for ever for the rest
-            // of a record whose checksum is wrong.
             standby.crash()?;
             standby.start().map_err(|error| explain(&standby, error))?;
             progress.wait_for(self.operations)
@@ -163,7 +161,10 @@ impl<'a> StandbyTest<'a> {
     fn require_checks(&self, replayed: Replayed) -> Result<()> {
         let name = &self.workload.rmgr_name;
         ensure!(replayed.records > 0, "no record of {name} was replayed");
-        ensure!(replayed.changed > 0, "each page of {name} came with an image, so that redo changed nothing: {replayed}");
+        ensure!(
+            replayed.changed > 0,
+            "each page of {name} came with an image, so that redo changed nothing: {replayed}"
+        );
         ensure!(
             !self.consistency_checking || replayed.checked > 0,
             "no page was checked by wal_consistency_checking for {name}: {replayed}"
