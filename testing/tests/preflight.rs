@@ -197,6 +197,40 @@ fn a_backup_without_its_wal_asks_for_the_archive() -> Result<()> {
 }
 
 #[test]
+fn of_wal_that_ends_too_early_nothing_is_promised() -> Result<()> {
+    let cluster = builder()?.start()?;
+    let mut standby = cluster.base_backup(builder()?)?;
+    standby.follow(&cluster)?;
+    standby.start()?;
+    let replay = || -> Result<()> {
+        let end = cluster.flush_wal()?;
+        let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{end}'");
+        let look = || Ok((standby.psql(DATABASE, &reached)? == "t").then_some(()));
+        poll(TIMEOUT, look)?.context("the standby does not follow")
+    };
+    cluster.psql(DATABASE, "CREATE TABLE t AS SELECT 1; CHECKPOINT")?;
+    replay()?;
+    standby.psql(DATABASE, "CHECKPOINT")?;
+    let kept = standby.psql(DATABASE, "SELECT redo_wal_file FROM pg_control_checkpoint()")?;
+    cluster.psql(DATABASE, "SELECT pg_switch_wal()")?;
+    cluster.psql(DATABASE, "CREATE TABLE u AS SELECT 1")?;
+    replay()?;
+    standby.stop(Mode::Fast)?;
+    assert_eq!(preflight_of(&standby, &[])?.status, 0);
+
+    for entry in fs::read_dir(standby.wal_directory())? {
+        let path = entry?.path();
+        let name = path.file_name().context("no name")?.to_string_lossy().into_owned();
+        if name.len() == kept.len() && name > kept {
+            fs::remove_file(path)?;
+        }
+    }
+    let answer = preflight_of(&standby, &[])?;
+    ensure!(answer.status == 2 && answer.text.contains("; recovery needs it up to "), "{answer:?}");
+    Ok(())
+}
+
+#[test]
 fn recovery_begins_where_the_control_file_says() -> Result<()> {
     let cluster = builder()?.start()?;
     cluster.psql(DATABASE, "CREATE TABLE t AS SELECT 1; CHECKPOINT; CREATE TABLE u AS SELECT 1")?;

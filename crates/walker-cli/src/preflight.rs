@@ -14,6 +14,7 @@ mod verdict;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use pgwal::Lsn;
 
 use crate::arguments::{DamageArguments, FilterArguments, Format, PreflightArguments, WalArguments};
 use crate::exit::{Exit, Hinted};
@@ -43,6 +44,7 @@ pub(crate) fn run(arguments: &PreflightArguments) -> Result<Exit> {
     let filter = FilterArguments { jobs: arguments.jobs, ..FilterArguments::default() };
     // What was found before damage is shown nevertheless.
     let outcome = scan(&mut input, &filter, &mut needed);
+    let missing = missing(arguments, data.as_ref(), input.position());
     let wal = Wal {
         directories: directories.iter().map(|path| path.display().to_string()).collect(),
         timeline: input.timeline().map(pgwal::TimelineId::get),
@@ -50,9 +52,13 @@ pub(crate) fn run(arguments: &PreflightArguments) -> Result<Exit> {
         end: input.position().to_string(),
         redo: data.as_ref().map(|data| report::Redo { lsn: data.redo().to_string(), file: data.redo_file() }),
         records: needed.records,
-        is_whole: outcome.is_ok() && !interrupt.is_requested() && !more_is_fetched(arguments, data.as_ref()),
+        is_whole: outcome.is_ok()
+            && !interrupt.is_requested()
+            && missing.is_none()
+            && !more_is_fetched(arguments, data.as_ref()),
     };
-    let notes = notes(arguments, data.as_ref());
+    let mut notes = notes(arguments, data.as_ref());
+    notes.extend(missing);
     let report = Report::new(wal, &needed, settings, &arguments.provides, notes);
     match arguments.format {
         Format::Text => output.write(&report.to_text())?,
@@ -140,6 +146,14 @@ fn begins(error: anyhow::Error, data: &DataDirectory) -> anyhow::Error {
 fn more_is_fetched(arguments: &PreflightArguments, data: Option<&DataDirectory>) -> bool {
     let fetches = data.is_some_and(|data| data.signal.is_some() && data.is_set("restore_command"));
     fetches && arguments.path.is_none() && arguments.end.is_none()
+}
+
+/// What is to be said if the WAL ends before that which the data files have seen: a server does not accept connections
+/// before it has replayed so much.
+fn missing(arguments: &PreflightArguments, data: Option<&DataDirectory>, position: Lsn) -> Option<String> {
+    let needed = data?.control.min_recovery_point;
+    let ends_before = arguments.end.is_none() && position < needed;
+    ends_before.then(|| format!("The WAL ends at {position}; recovery needs it up to {needed} at least."))
 }
 
 /// What the answer does not consider.
