@@ -137,7 +137,7 @@ fn a_backup_is_looked_at_together_with_its_archive() -> Result<()> {
     // Long records lie in both segments.
     let write = "SELECT write_record(repeat('x', 3000000)) FROM generate_series(1, 7)";
     cluster.psql(DATABASE, write)?;
-    cluster.psql(DATABASE, "SELECT write_record('')")?;
+    cluster.psql(DATABASE, "SELECT write_record('the last one')")?;
     let last = cluster.psql(DATABASE, "SELECT pg_walfile_name(pg_switch_wal())")?;
     cluster.wait_until_true(
         DATABASE,
