@@ -202,12 +202,7 @@ fn of_wal_that_ends_too_early_nothing_is_promised() -> Result<()> {
     let mut standby = cluster.base_backup(builder()?)?;
     standby.follow(&cluster)?;
     standby.start()?;
-    let replay = || -> Result<()> {
-        let end = cluster.flush_wal()?;
-        let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{end}'");
-        let look = || Ok((standby.psql(DATABASE, &reached)? == "t").then_some(()));
-        poll(TIMEOUT, look)?.context("the standby does not follow")
-    };
+    let replay = || standby.wait_for_lsn("pg_last_wal_replay_lsn()", cluster.flush_wal()?, TIMEOUT);
     cluster.psql(DATABASE, "CREATE TABLE t AS SELECT 1; CHECKPOINT")?;
     replay()?;
     standby.psql(DATABASE, "CHECKPOINT")?;

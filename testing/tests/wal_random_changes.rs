@@ -173,8 +173,11 @@ fn random_changes_with_crashes_between_them_leave_the_pages_that_they_should() -
             ensure!(replica.len() >= model.pages.len(), "the standby has {} blocks", replica.len());
             for (block, (page, primary)) in replica.iter().zip(&found).take(model.pages.len()).enumerate() {
                 // What was read from a file has the checksum that was there, which redo does not know.
-                let [mut page, mut primary] = [page.clone(), primary.clone()];
-                [&mut page, &mut primary].map(|page| page.as_bytes_mut()[8..10].fill(0));
+                let [page, primary] = [page, primary].map(|page| {
+                    let mut page = page.clone();
+                    page.as_bytes_mut()[8..10].fill(0);
+                    page
+                });
                 ensure!(page == primary, "seed {seed}, crash {crashes}: block {block} of the standby differs");
             }
         }

@@ -78,8 +78,8 @@ impl<'p> MetaPage<'p> {
 /// The noted pages.
 fn list(page: &DataPage) -> &[U32] {
     let bytes = used(page).get(size_of::<Fields>()..).unwrap_or_default();
-    <[U32]>::ref_from_prefix_with_elems(bytes, bytes.as_chunks::<{ size_of::<U32>() }>().0.len())
-        .map_or(&[], |(list, _)| list)
+    let (numbers, _) = bytes.as_chunks::<{ size_of::<U32>() }>();
+    <[U32]>::ref_from_bytes(numbers.as_flattened()).unwrap_or_default()
 }
 
 fn slot(session: u32) -> usize {

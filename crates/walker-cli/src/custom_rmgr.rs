@@ -51,6 +51,11 @@ pub(crate) fn descriptors(filter: &FilterArguments) -> Result<Arc<Descriptors>> 
     Ok(Arc::new(descriptors))
 }
 
+/// The name of a resource manager; of one that nobody describes, that of pg_waldump.
+pub(crate) fn name(descriptors: &Descriptors, rmgr: RmgrId) -> String {
+    descriptors.name(rmgr).map_or_else(|| rmgr.to_string(), ToOwned::to_owned)
+}
+
 /// The numbers by which the records of a known extension occur.
 pub(crate) fn ids_of(filter: &FilterArguments, name: &str) -> Vec<RmgrId> {
     let given = filter.custom_rmgrs.iter().filter(|choice| choice.known.name == name);

@@ -8,6 +8,8 @@ use anyhow::Result;
 use pgwal::{Block, Compression, Descriptors, Record, TextBuffer};
 use serde::Serialize;
 
+use crate::custom_rmgr;
+
 /// Nobody but PostgreSQL's own resource managers.
 static NONE: Descriptors = Descriptors::new();
 
@@ -79,7 +81,7 @@ impl RecordRow {
             end: record.end.to_string(),
             prev: record.prev.to_string(),
             xid: record.xid.get(),
-            rmgr: names.name(record.rmgr).map_or_else(|| record.rmgr.to_string(), ToOwned::to_owned),
+            rmgr: custom_rmgr::name(names, record.rmgr),
             operation: names.identify(record.rmgr, record.info, record.version).map(ToOwned::to_owned),
             info: record.rmgr_info(),
             record_length: record.total_len.saturating_sub(record.image_len()),

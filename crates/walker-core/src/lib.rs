@@ -53,7 +53,7 @@ pub use log::{Held, Log};
 pub use log_position::LogPosition;
 pub use pace::{Pace, Rest};
 pub use plugin::{Plugin, PluginError, Resume, dispatch};
-pub use plugin_names::{ParsePluginNamesError, parse_plugin_names};
+pub use plugin_names::{ParsePluginNamesError, parse_plugin_names, quoted_name};
 pub use plugin_run::Counts;
 pub use plugin_state::PluginState;
 pub use read_ahead::ReadAhead;

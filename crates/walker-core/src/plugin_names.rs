@@ -30,7 +30,7 @@ pub fn parse_plugin_names(list: &str) -> Result<Vec<String>, ParsePluginNamesErr
     }
     loop {
         let (name, behind) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted_name(quoted)?,
+            Some(quoted) => quoted_name(quoted).ok_or(ParsePluginNamesError::Unterminated)?,
             None => {
                 let end = rest.find(|c: char| c == ',' || c.is_ascii_whitespace()).unwrap_or(rest.len());
                 (rest[..end].to_ascii_lowercase(), &rest[end..])
@@ -49,18 +49,20 @@ pub fn parse_plugin_names(list: &str) -> Result<Vec<String>, ParsePluginNamesErr
     }
 }
 
-/// A name up to its closing quote, and what stands behind.
-fn quoted_name(mut rest: &str) -> Result<(String, &str), ParsePluginNamesError> {
+/// A name of a list up to its closing quote, and what stands behind; a `"` within is doubled. `None` if the name does not end.
+/// `SplitIdentifierString` and `SplitDirectoriesString` have it in common.
+#[must_use]
+pub fn quoted_name(mut rest: &str) -> Option<(String, &str)> {
     let mut name = String::new();
     loop {
-        let (part, behind) = rest.split_once('"').ok_or(ParsePluginNamesError::Unterminated)?;
+        let (part, behind) = rest.split_once('"')?;
         name.push_str(part);
         match behind.strip_prefix('"') {
             Some(behind) => {
                 name.push('"');
                 rest = behind;
             }
-            None => return Ok((name, behind)),
+            None => return Some((name, behind)),
         }
     }
 }

@@ -34,6 +34,7 @@ mod new_wal;
 mod plugin;
 mod record_builder;
 mod record_view;
+mod recovery;
 mod redo;
 mod relation;
 mod replication_slot;

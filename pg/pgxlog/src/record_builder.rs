@@ -6,22 +6,20 @@ use std::borrow::Cow;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use pgrx::{PgSqlErrorCode, pg_sys};
 use pgwal::{CustomRmgr, DataPage, Lsn, Operation as _, TransactionId};
 use smallvec::SmallVec;
 
 use crate::buffer::ExclusiveBuffer;
-use crate::catch::raise;
 use crate::critical_section::critical_section;
+use crate::recovery::{is_insert_allowed, refuse_in_recovery};
 use crate::resource_manager::{ResourceManager, check_registered};
 
 // Those that raise no ERROR but within a critical section, where it is a PANIC, or none at all: without pgrx's guard,
 // which would cost a good part of what a record does.
 #[allow(improper_ctypes)]
 unsafe extern "C-unwind" {
-    fn XLogInsertAllowed() -> bool;
     fn XLogBeginInsert();
     fn MarkBufferDirty(buffer: pg_sys::Buffer);
     fn XLogRegisterBuffer(block_id: u8, buffer: pg_sys::Buffer, flags: u8);
@@ -395,18 +393,6 @@ fn check_page(place: usize, page: &DataPage) {
     }
 }
 
-/// Whether the server is not in recovery. Once it is not, a process stays so: PostgreSQL is asked until then.
-#[inline]
-pub(crate) fn is_insert_allowed() -> bool {
-    static IS_ALLOWED: AtomicBool = AtomicBool::new(false);
-    IS_ALLOWED.load(Relaxed) || {
-        // SAFETY: looks at the server's state, and raises nothing.
-        let is_allowed = unsafe { XLogInsertAllowed() };
-        IS_ALLOWED.store(is_allowed, Relaxed);
-        is_allowed
-    }
-}
-
 /// Whether a custom resource manager of this number is registered in this server, by this name.
 #[inline]
 pub(crate) fn is_registered(id: u8, name: &'static CStr) -> bool {
@@ -452,11 +438,9 @@ pub fn log_new_page(
 ) -> Option<Lsn> {
     let is_logged = buffer.relation().fork_needs_wal(buffer.fork());
     let page = buffer.page_pointer();
-    // SAFETY: looks at the server's state.
-    if is_logged && !unsafe { pg_sys::XLogInsertAllowed() } {
+    if is_logged {
         // Else it would be raised within the critical section, and end the server.
-        let code = PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION;
-        raise(code, "cannot make new WAL entries during recovery", None);
+        refuse_in_recovery("cannot make new WAL entries during recovery");
     }
     critical_section(|| {
         // SAFETY: locked exclusively, and borrowed so.

@@ -40,6 +40,30 @@ pub(crate) fn locator(block: &pg_sys::DecodedBkpBlock) -> RelFileLocator {
     RelFileLocator::new(locator.spcOid.to_u32(), locator.dbOid.to_u32(), locator.relNumber.to_u32())
 }
 
+/// The blocks of the record that the reader read last, by their numbers; those that the record has not are not in use.
+///
+/// # Safety
+/// As [`view`].
+#[inline]
+pub(crate) unsafe fn decoded_blocks<'a>(reader: *const pg_sys::XLogReaderState) -> &'a [pg_sys::DecodedBkpBlock] {
+    // SAFETY: the caller promises a decoded record. The reader keeps max_block_id + 1 entries behind its fixed part.
+    unsafe {
+        let decoded = (*reader).record;
+        let count = usize::try_from((*decoded).max_block_id + 1).unwrap_or_default();
+        std::slice::from_raw_parts((&raw const (*decoded).blocks).cast(), count)
+    }
+}
+
+/// The data of a block.
+///
+/// # Safety
+/// It is one of [`decoded_blocks`], whose reader reads no other record as long as `'a` lives.
+#[inline]
+pub(crate) unsafe fn block_data<'a>(block: &pg_sys::DecodedBkpBlock) -> &'a [u8] {
+    // SAFETY: it is in the reader's buffers with this length.
+    if block.has_data { unsafe { bytes(block.data, usize::from(block.data_len)) } } else { &[] }
+}
+
 /// The record that the reader read last, without copying it.
 ///
 /// Source: `src/include/access/xlogreader.h`: `DecodedXLogRecord`, `DecodedBkpBlock`.
@@ -52,21 +76,16 @@ pub unsafe fn view<'a>(reader: *const pg_sys::XLogReaderState) -> Record<'a> {
     // SAFETY: the caller promises a valid reader with a decoded record, whose parts live in the reader's buffers.
     let (reader, decoded) = unsafe { (&*reader, &*(*reader).record) };
     let header = &decoded.header;
-    let count = usize::try_from(decoded.max_block_id + 1).unwrap_or(0);
-    // SAFETY: the reader keeps max_block_id + 1 entries behind the record's fixed part.
-    let blocks = unsafe { std::slice::from_raw_parts(decoded.blocks.as_ptr(), count) };
     let view_block = |(id, block): (usize, &pg_sys::DecodedBkpBlock)| {
         // SAFETY: image and data are in the reader's buffers with these lengths.
-        let (image, data) = unsafe {
-            (bytes(block.bkp_image, usize::from(block.bimg_len)), bytes(block.data, usize::from(block.data_len)))
-        };
+        let (image, data) = unsafe { (bytes(block.bkp_image, usize::from(block.bimg_len)), block_data(block)) };
         Block {
             id: id as u8,
             flags: BlockFlags::from_bits_truncate(block.flags),
             relation: locator(block),
             fork: Fork::new(block.forknum as u8),
             number: BlockNumber::new(block.blkno),
-            data: if block.has_data { data } else { &[] },
+            data,
             image: block
                 .has_image
                 .then(|| Image::new(image, block.hole_offset, block.hole_length, block.bimg_info, SERVER_VERSION)),
@@ -89,7 +108,8 @@ pub unsafe fn view<'a>(reader: *const pg_sys::XLogReaderState) -> Record<'a> {
         blocks: Default::default(),
     };
     // Where they will stay, for they are large.
-    for block in blocks.iter().enumerate().filter(|(_, block)| block.in_use) {
+    // SAFETY: promised by the caller.
+    for block in unsafe { decoded_blocks(reader) }.iter().enumerate().filter(|(_, block)| block.in_use) {
         record.blocks.push(view_block(block));
     }
     record

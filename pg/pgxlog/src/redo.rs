@@ -6,11 +6,11 @@ use std::cell::{Cell, OnceCell};
 use std::ptr::NonNull;
 
 use pgrx::pg_sys;
-use pgwal::{Block, BlockFlags, BlockNumber, CustomRmgr, DataPage, Fork, Lsn, Record};
+use pgwal::{BlockFlags, BlockNumber, CustomRmgr, DataPage, Fork, Lsn, Record};
 
 use crate::held_buffer::HeldBuffer;
 use crate::memory_context::Arena;
-use crate::record_view::{bytes, locator, view};
+use crate::record_view::{block_data, decoded_blocks, locator, view};
 
 // Without pgrx's guard, which takes as long as much of what it does.
 #[allow(improper_ctypes)]
@@ -83,26 +83,11 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
         self.record.get_or_init(|| unsafe { view(self.reader.as_ptr()) })
     }
 
-    /// How many numbers of blocks the record has, used or not.
+    /// PostgreSQL's blocks of the record, by their numbers.
     #[inline]
-    fn block_ids(&self) -> usize {
-        // SAFETY: the reader holds a decoded record.
-        let last = unsafe { (*(*self.reader.as_ptr()).record).max_block_id };
-        usize::try_from(last + 1).unwrap_or_default()
-    }
-
-    /// PostgreSQL's block of that number, if the record has one.
-    #[inline]
-    fn decoded_block(&self, id: u8) -> Option<&'r pg_sys::DecodedBkpBlock> {
-        // SAFETY: the reader holds a decoded record, with max_block_id + 1 entries behind its fixed part.
-        unsafe {
-            if usize::from(id) >= self.block_ids() {
-                return None;
-            }
-            let decoded = (*self.reader.as_ptr()).record;
-            let block = &*(&raw const (*decoded).blocks).cast::<pg_sys::DecodedBkpBlock>().add(usize::from(id));
-            block.in_use.then_some(block)
-        }
+    fn decoded_blocks(&self) -> &'r [pg_sys::DecodedBkpBlock] {
+        // SAFETY: the reader holds the record for 'r.
+        unsafe { decoded_blocks(self.reader.as_ptr()) }
     }
 
     /// Memory that is freed behind the record.
@@ -131,7 +116,9 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
 
     #[inline]
     fn read(&self, id: u8, for_cleanup: bool) -> Result<RedoBlock<'_>, RedoError> {
-        let block = self.decoded_block(id).ok_or_else(|| format!("the record has no block {id}"))?;
+        let blocks = self.decoded_blocks();
+        let block = blocks.get(usize::from(id)).filter(|block| block.in_use);
+        let block = block.ok_or_else(|| format!("the record has no block {id}"))?;
         let bit = 1_u64 << (id & 63);
         if self.given.get() & bit != 0 {
             return Err(format!("block {id} of the record was asked for twice").into());
@@ -139,8 +126,7 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
         let is_same = |other: &pg_sys::DecodedBkpBlock| {
             (other.blkno, other.forknum, locator(other)) == (block.blkno, block.forknum, locator(block))
         };
-        let others = (0..=Block::MAX_ID).take(self.block_ids()).filter(|other| *other != id);
-        if others.filter_map(|other| self.decoded_block(other)).any(is_same) {
+        if blocks.iter().filter(|other| other.in_use && is_same(other)).count() > 1 {
             // PostgreSQL would wait for ever for the lock that it holds itself.
             return Err(format!("the block of block {id} is twice in the record").into());
         }
@@ -171,10 +157,7 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
             _ => RedoAction::NotFound,
         };
         // SAFETY: the block's data is in the reader's buffers, and the reader holds the record.
-        let (data, end) = unsafe {
-            let data = if block.has_data { bytes(block.data, usize::from(block.data_len)) } else { &[] };
-            (data, Lsn::new((*self.reader.as_ptr()).EndRecPtr))
-        };
+        let (data, end) = unsafe { (block_data(block), Lsn::new((*self.reader.as_ptr()).EndRecPtr)) };
         let (number, fork) = (BlockNumber::new(block.blkno), Fork::new(block.forknum as u8));
         Ok(RedoBlock { action, held, will_init, number, fork, data, end, has_failed: &self.has_failed })
     }

@@ -11,10 +11,13 @@ use crate::buffer::{ExclusiveBuffer, PinnedBuffer};
 use crate::catch::raise;
 use crate::guard::guard;
 use crate::held_buffer::HeldBuffer;
-use crate::record_builder::is_insert_allowed;
+use crate::recovery::refuse_in_recovery;
 
 /// `InvalidSubTransactionId`.
 const INVALID_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
+
+/// What is said in recovery.
+const CANNOT_CHANGE: &str = "cannot change a relation during recovery";
 
 // Called for nearly every record: see `guard`.
 #[allow(improper_ctypes)]
@@ -163,7 +166,7 @@ impl<'a> Relation<'a> {
     /// than main and init.
     #[must_use]
     pub fn extend(&self, fork: Fork) -> ExclusiveBuffer<'a> {
-        refuse_in_recovery();
+        refuse_in_recovery(CANNOT_CHANGE);
         // SAFETY: the relation is open; the buffer is returned pinned and locked.
         let (held, number) = unsafe {
             let held = HeldBuffer::locked(self.extend_raw(page_fork(fork)));
@@ -199,7 +202,7 @@ impl<'a> Relation<'a> {
     /// look at the page: the map survives no crash. Raises an ERROR in recovery.
     #[must_use]
     pub fn take_free_block(&self) -> Option<BlockNumber> {
-        refuse_in_recovery();
+        refuse_in_recovery(CANNOT_CHANGE);
         // SAFETY: the relation is open.
         let number = unsafe { pg_sys::GetFreeIndexPage(self.as_raw()) };
         (number != pg_sys::InvalidBlockNumber).then(|| BlockNumber::new(number))
@@ -208,14 +211,14 @@ impl<'a> Relation<'a> {
     /// Puts a block into the free space map (`RecordFreeIndexPage`); others find it after
     /// [`Relation::publish_free_blocks`]. Raises an ERROR in recovery.
     pub fn add_free_block(&self, number: BlockNumber) {
-        refuse_in_recovery();
+        refuse_in_recovery(CANNOT_CHANGE);
         // SAFETY: the relation is open.
         unsafe { pg_sys::RecordFreeIndexPage(self.as_raw(), number.get()) }
     }
 
     /// Makes free blocks to be found from the top of the map (`IndexFreeSpaceMapVacuum`). Raises an ERROR in recovery.
     pub fn publish_free_blocks(&self) {
-        refuse_in_recovery();
+        refuse_in_recovery(CANNOT_CHANGE);
         // SAFETY: the relation is open.
         unsafe { pg_sys::IndexFreeSpaceMapVacuum(self.as_raw()) }
     }
@@ -224,13 +227,6 @@ impl<'a> Relation<'a> {
 #[cold]
 fn refuse(message: String) -> ! {
     raise(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message, None);
-}
-
-/// Files are changed by nobody but redo then.
-fn refuse_in_recovery() {
-    if !is_insert_allowed() {
-        raise(PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION, "cannot change a relation during recovery", None);
-    }
 }
 
 /// PostgreSQL's number of a fork whose pages are those of its access method.

@@ -3,6 +3,8 @@
 //! Mirrors `SplitDirectoriesString` (`src/backend/utils/adt/varlena.c`) and `load_libraries`
 //! (`src/backend/utils/init/miscinit.c`).
 
+use walker_core::quoted_name;
+
 /// Libraries that come with PostgreSQL 15 to 18, or with this program, and register no resource manager.
 const WITHOUT_RMGR: [&str; 24] = [
     "auth_delay",
@@ -42,19 +44,9 @@ pub(super) fn split(value: &str) -> Option<Vec<String>> {
     }
     loop {
         if let Some(quoted) = rest.strip_prefix('"') {
-            let mut name = String::new();
-            rest = quoted;
-            loop {
-                let (part, behind) = rest.split_once('"')?;
-                name.push_str(part);
-                rest = behind;
-                // Two of them are one that is part of the name.
-                match rest.strip_prefix('"') {
-                    Some(behind) => (name.push('"'), rest = behind),
-                    None => break,
-                };
-            }
+            let (name, behind) = quoted_name(quoted)?;
             names.push(name);
+            rest = behind;
         } else {
             let (name, behind) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
             let name = name.trim_end_matches(is_space);

@@ -13,6 +13,7 @@ use super::Counter;
 use super::counts::{Counts, Share, percentage};
 use super::table::{Cell, Span, Table, TableRow};
 use crate::arguments::RecordFormat;
+use crate::custom_rmgr;
 use crate::output::Output;
 
 /// The three bits of the info byte that tell transaction records apart (`XLOG_XACT_OPMASK`).
@@ -128,7 +129,7 @@ impl Statistics {
     /// One row for each built-in resource manager and each custom one that occurred; or else one for each operation
     /// that occurred.
     fn rows(&self, per_record: bool, names: &Descriptors) -> Vec<Row> {
-        let name = |rmgr: RmgrId| names.name(rmgr).map_or_else(|| rmgr.to_string(), ToOwned::to_owned);
+        let name = |rmgr| custom_rmgr::name(names, rmgr);
         if per_record {
             let operations = (0..=u8::MAX).flat_map(|rmgr| (0..16u8).map(move |kind| (RmgrId::new(rmgr), kind << 4)));
             let row = |((rmgr, operation), counts): ((RmgrId, u8), &Counts)| {
