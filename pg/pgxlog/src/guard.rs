@@ -21,15 +21,16 @@ unsafe extern "C-unwind" {
 /// that in which PostgreSQL runs.
 #[inline(always)]
 pub(crate) unsafe fn guard<T: Copy>(call: impl FnOnce() -> T) -> T {
-    let mut value = MaybeUninit::uninit();
+    let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: global variables of this process, which are set as `PG_TRY` does; no frame with a destructor is between an
     // ERROR and here.
     unsafe {
         let (handler, contexts) = (pg_sys::PG_exception_stack, pg_sys::error_context_stack);
         let memory = pg_sys::CurrentMemoryContext;
-        let jumped = call_with_sigsetjmp(false, |buffer| {
+        let place = value.as_mut_ptr();
+        let jumped = call_with_sigsetjmp(false, move |buffer| {
             pg_sys::PG_exception_stack = std::ptr::from_ref(buffer).cast_mut().cast();
-            value.write(call());
+            place.write(call());
             0
         });
         pg_sys::PG_exception_stack = handler;

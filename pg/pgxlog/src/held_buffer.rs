@@ -12,7 +12,7 @@ const _: () = assert!(pg_sys::BLCKSZ as usize == DataPage::SIZE, "only a BLCKSZ 
 
 // Those that never raise an ERROR, as they are called here, without pgrx's guard: it would cost as much as the functions
 // themselves.
-unsafe extern "C-unwind" {
+unsafe extern "C" {
     fn LockBuffer(buffer: pg_sys::Buffer, mode: std::ffi::c_int);
     fn ReleaseBuffer(buffer: pg_sys::Buffer);
     fn MarkBufferDirty(buffer: pg_sys::Buffer);
@@ -34,8 +34,9 @@ pub(crate) struct HeldBuffer {
     buffer: pg_sys::Buffer,
     /// Who was to release it when it was pinned. As any pointer it cannot be sent to a thread: a process of PostgreSQL has one.
     owner: pg_sys::ResourceOwner,
-    /// [`held_locks::releases`] when it was locked. PostgreSQL has released the lock itself if it is more now.
-    locked_at: Option<u64>,
+    /// [`held_locks::releases`] when it was locked; PostgreSQL has released the lock itself if it is more now. Zero if it is not
+    /// locked.
+    locked_at: u64,
     /// Whether it stays locked until the process ends, whatever happens.
     is_kept: bool,
 }
@@ -50,7 +51,7 @@ impl HeldBuffer {
     pub(crate) unsafe fn pinned(buffer: pg_sys::Buffer) -> Self {
         // SAFETY: a global variable of this process.
         let owner = unsafe { pg_sys::CurrentResourceOwner };
-        Self { buffer, owner, locked_at: None, is_kept: false }
+        Self { buffer, owner, locked_at: 0, is_kept: false }
     }
 
     /// Takes over a pin and a lock, of whichever kind.
@@ -62,7 +63,7 @@ impl HeldBuffer {
         held_locks::note(buffer);
         // SAFETY: promised by the caller.
         let mut held = unsafe { Self::pinned(buffer) };
-        held.locked_at = Some(held_locks::releases());
+        held.locked_at = held_locks::releases();
         held
     }
 
@@ -82,7 +83,7 @@ impl HeldBuffer {
             }
         }
         std::mem::forget(noted);
-        self.locked_at = Some(held_locks::releases());
+        self.locked_at = held_locks::releases();
     }
 
     /// Locks it if that is possible at once; not for sharing. Returns whether it did.
@@ -98,7 +99,7 @@ impl HeldBuffer {
         };
         if locked {
             std::mem::forget(noted);
-            self.locked_at = Some(held_locks::releases());
+            self.locked_at = held_locks::releases();
         }
         locked
     }
@@ -106,7 +107,7 @@ impl HeldBuffer {
     /// Whether it is still locked. It is not if PostgreSQL has aborted a transaction or subtransaction since.
     #[inline]
     pub(crate) fn is_locked(&self) -> bool {
-        self.locked_at == Some(held_locks::releases())
+        self.locked_at == held_locks::releases()
     }
 
     /// Unlocks it; the pin stays.
@@ -123,7 +124,7 @@ impl HeldBuffer {
                 LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_UNLOCK as _);
             }
         }
-        self.locked_at = None;
+        self.locked_at = 0;
     }
 
     /// Keeps the lock until the process ends, so that nobody sees or writes what is on the page.

@@ -19,7 +19,7 @@ use pgrx::{PgLogLevel, PgSqlErrorCode};
 use crate::catch::raise;
 
 // Raises nothing.
-unsafe extern "C-unwind" {
+unsafe extern "C" {
     fn GetCurrentSubTransactionId() -> pg_sys::SubTransactionId;
 }
 
@@ -37,19 +37,22 @@ struct Held {
 /// The first [`COUNT`] are the locked buffers, in no order.
 static HELD: [Held; MOST] = [const { Held { buffer: AtomicI32::new(0), subtransaction: AtomicU32::new(0) } }; MOST];
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-static RELEASES: AtomicU64 = AtomicU64::new(0);
+/// From one: zero is what no lock has.
+static RELEASES: AtomicU64 = AtomicU64::new(1);
 static IS_WATCHING: AtomicBool = AtomicBool::new(false);
 
 fn held() -> &'static [Held] {
-    HELD.get(..COUNT.load(Relaxed)).unwrap_or_default()
+    HELD.get(..count()).unwrap_or_default()
 }
 
 /// How many buffers are locked.
+#[inline]
 pub(crate) fn count() -> usize {
     COUNT.load(Relaxed)
 }
 
-/// How often PostgreSQL has released all locks of this process: what was locked before the last time is not any more.
+/// How often PostgreSQL has released all locks of this process, and one: what was locked before the last time is not any more.
+#[inline]
 pub(crate) fn releases() -> u64 {
     RELEASES.load(Relaxed)
 }
@@ -72,15 +75,15 @@ pub(crate) fn is_any_held() -> bool {
 #[inline]
 pub(crate) fn note(buffer: pg_sys::Buffer) {
     watch();
-    let count = COUNT.load(Relaxed);
-    match HELD.get(count) {
-        Some(free) if !held().iter().any(|other| other.buffer.load(Relaxed) == buffer) => {
+    let count = count();
+    match HELD.split_at_checked(count) {
+        Some((held, [free, ..])) if !held.iter().any(|other| other.buffer.load(Relaxed) == buffer) => {
             free.buffer.store(buffer, Relaxed);
             // SAFETY: looks at this process's state.
             free.subtransaction.store(unsafe { GetCurrentSubTransactionId() }, Relaxed);
             COUNT.store(count + 1, Relaxed);
         }
-        free => refuse(buffer, free.is_some()),
+        _ => refuse(buffer, count < MOST),
     }
 }
 
@@ -97,14 +100,22 @@ fn refuse(buffer: pg_sys::Buffer, is_room: bool) -> ! {
 /// Notes that `buffer` is locked no more.
 #[inline]
 pub(crate) fn forget(buffer: pg_sys::Buffer) {
-    let held = held();
-    if let Some((last, _)) = held.split_last()
-        && let Some(place) = held.iter().rev().find(|other| other.buffer.load(Relaxed) == buffer)
+    let last = count().wrapping_sub(1);
+    if let Some(held) = HELD.get(last)
+        && (held.buffer.load(Relaxed) == buffer || replace(buffer, held))
     {
+        COUNT.store(last, Relaxed);
+    }
+}
+
+/// Puts the last locked buffer where `buffer` is; returns whether there is one.
+fn replace(buffer: pg_sys::Buffer, last: &Held) -> bool {
+    let place = held().iter().find(|other| other.buffer.load(Relaxed) == buffer);
+    if let Some(place) = place {
         place.buffer.store(last.buffer.load(Relaxed), Relaxed);
         place.subtransaction.store(last.subtransaction.load(Relaxed), Relaxed);
-        COUNT.store(held.len() - 1, Relaxed);
     }
+    place.is_some()
 }
 
 /// Has PostgreSQL tell of transactions and subtransactions, from now on.

@@ -19,7 +19,7 @@ use crate::resource_manager::{ResourceManager, check_registered};
 // Those that raise no ERROR but within a critical section, where it is a PANIC, or none at all: without pgrx's guard,
 // which would cost a good part of what a record does.
 #[allow(improper_ctypes)]
-unsafe extern "C-unwind" {
+unsafe extern "C" {
     fn XLogBeginInsert();
     fn MarkBufferDirty(buffer: pg_sys::Buffer);
     fn XLogRegisterBuffer(block_id: u8, buffer: pg_sys::Buffer, flags: u8);
@@ -280,7 +280,7 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
     }
 
     /// Runs `change`, which changes the blocks' pages, and writes the record.
-    fn commit_with(self, blocks: &[RecordBlock<'_>], change: impl FnOnce()) -> Result<Option<Lsn>, InsertError> {
+    fn commit_with(&self, blocks: &[RecordBlock<'_>], change: impl FnOnce()) -> Result<Option<Lsn>, InsertError> {
         let is_logged = self.check(blocks)?;
         if is_logged {
             // SAFETY: outside of a critical section, where their ERRORs pass as such; nothing is changed yet.

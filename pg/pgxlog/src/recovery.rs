@@ -7,7 +7,7 @@ use pgrx::PgSqlErrorCode;
 use crate::catch::raise;
 
 // Raises nothing: without pgrx's guard.
-unsafe extern "C-unwind" {
+unsafe extern "C" {
     fn XLogInsertAllowed() -> bool;
 }
 

@@ -157,7 +157,8 @@ impl<'a> Relation<'a> {
         let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
         let (relation, raw, place, strategy) = (self.as_raw(), page_fork(fork), number.get(), self.strategy);
         // SAFETY: the relation is open, and the strategy alive. The pin is ours.
-        let held = unsafe { HeldBuffer::pinned(guard(|| ReadBufferExtended(relation, raw, place, mode, strategy))) };
+        let held =
+            unsafe { HeldBuffer::pinned(guard(move || ReadBufferExtended(relation, raw, place, mode, strategy))) };
         PinnedBuffer::new(held, *self, fork, number)
     }
 

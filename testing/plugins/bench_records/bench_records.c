@@ -37,9 +37,12 @@ PG_MODULE_MAGIC;
 #define OPERATION_ADD 0x10
 #define OPERATION_MARK 0x20
 
-/* Blocks that are changed in turn, and the bytes of each that are. */
-#define BLOCKS 4
+/* Pages of a Generic WAL record at most, and the bytes of each page that are changed. */
+#define PAGES 4
 #define CONTENT 4096
+
+/* The block that the record of this number changes: all of them in no order that a CPU could foresee. */
+#define CHANGED_BLOCK(number, blocks) ((BlockNumber) (((number) * UINT64CONST(0x9E3779B97F4A7C15) >> 32) % (blocks)))
 
 typedef struct Change
 {
@@ -166,7 +169,7 @@ write_messages(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* add(relation regclass, count bigint) */
+/* add(relation regclass, count bigint, blocks int): records of one block, of the first so many */
 PG_FUNCTION_INFO_V1(add);
 
 Datum
@@ -174,12 +177,13 @@ add(PG_FUNCTION_ARGS)
 {
 	Relation	relation = relation_open(PG_GETARG_OID(0), RowExclusiveLock);
 	int64		count = PG_GETARG_INT64(1);
+	uint64		blocks = PG_GETARG_INT32(2);
 
 	for (int64 i = 0; i < count; i++)
 	{
 		uint64		value = i;
 		Change		change = {.offset = i * 8 % CONTENT, .value = value};
-		Buffer		buffer = ReadBuffer(relation, i % BLOCKS);
+		Buffer		buffer = ReadBuffer(relation, CHANGED_BLOCK(value, blocks));
 		Page		page = BufferGetPage(buffer);
 
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
@@ -214,11 +218,11 @@ add_generic(PG_FUNCTION_ARGS)
 	int64		count = PG_GETARG_INT64(1);
 	int32		pages = PG_GETARG_INT32(2);
 
-	if (pages < 1 || pages > BLOCKS)
-		elog(ERROR, "between 1 and %d pages", BLOCKS);
+	if (pages < 1 || pages > PAGES)
+		elog(ERROR, "between 1 and %d pages", PAGES);
 	for (int64 i = 0; i < count; i++)
 	{
-		Buffer		buffers[BLOCKS];
+		Buffer		buffers[PAGES];
 		uint64		value = i;
 		GenericXLogState *state;
 
@@ -242,15 +246,16 @@ add_generic(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* make_pages(relation regclass): appends the pages that are changed */
+/* make_pages(relation regclass, blocks int): appends so many pages to be changed */
 PG_FUNCTION_INFO_V1(make_pages);
 
 Datum
 make_pages(PG_FUNCTION_ARGS)
 {
 	Relation	relation = relation_open(PG_GETARG_OID(0), AccessExclusiveLock);
+	int32		blocks = PG_GETARG_INT32(1);
 
-	for (int block = 0; block < BLOCKS; block++)
+	for (int32 block = 0; block < blocks; block++)
 	{
 		Buffer		buffer = ReadBufferExtended(relation, MAIN_FORKNUM, P_NEW, RBM_ZERO_AND_LOCK, NULL);
 		Page		page = BufferGetPage(buffer);

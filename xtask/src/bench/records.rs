@@ -21,19 +21,19 @@ use super::server_cpu;
 /// Both extensions' functions, and the pages that they change.
 const PREPARATION: &str = "
     CREATE TABLE pages ();
-    CREATE FUNCTION make_pages(regclass) RETURNS void AS 'bench_records' LANGUAGE C STRICT;
+    CREATE FUNCTION make_pages(regclass, int) RETURNS void AS 'bench_records' LANGUAGE C STRICT;
     CREATE FUNCTION mark(bigint) RETURNS pg_lsn AS 'bench_records' LANGUAGE C STRICT;
     CREATE FUNCTION last_record() RETURNS pg_lsn AS 'bench_records' LANGUAGE C STRICT;
     CREATE FUNCTION describe(pg_lsn, bigint) RETURNS text AS 'bench_records' LANGUAGE C STRICT;
     CREATE FUNCTION c_messages(bigint) RETURNS void AS 'bench_records', 'write_messages' LANGUAGE C STRICT;
-    CREATE FUNCTION c_add(regclass, bigint) RETURNS void AS 'bench_records', 'add' LANGUAGE C STRICT;
+    CREATE FUNCTION c_add(regclass, bigint, int) RETURNS void AS 'bench_records', 'add' LANGUAGE C STRICT;
     CREATE FUNCTION c_generic(regclass, bigint, int) RETURNS void AS 'bench_records', 'add_generic' LANGUAGE C STRICT;
     CREATE FUNCTION rust_messages(bigint) RETURNS void
         AS 'bench_records_rust', 'write_messages_wrapper' LANGUAGE C STRICT;
-    CREATE FUNCTION rust_add(regclass, bigint) RETURNS void AS 'bench_records_rust', 'add_wrapper' LANGUAGE C STRICT;
+    CREATE FUNCTION rust_add(regclass, bigint, int) RETURNS void AS 'bench_records_rust', 'add_wrapper' LANGUAGE C STRICT;
     CREATE FUNCTION rust_generic(regclass, bigint, int) RETURNS void
         AS 'bench_records_rust', 'add_generic_wrapper' LANGUAGE C STRICT;
-    SELECT make_pages('pages') \\g /dev/null";
+    SELECT make_pages('pages', 8192) \\g /dev/null";
 
 /// Nothing but the session and its checkpointless log: others write it to the files.
 const OWN_SETTINGS: [(&str, &str); 7] = [
@@ -68,31 +68,36 @@ impl Side {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Message,
-    Block,
+    /// Of four blocks, which are in the CPU's cache.
+    HotBlock,
+    /// Of so many as a table or an index may have.
+    AnyBlock,
     GenericOnePage,
     GenericFourPages,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Message, Self::Block, Self::GenericOnePage, Self::GenericFourPages];
+    const ALL: [Self; 5] =
+        [Self::Message, Self::HotBlock, Self::AnyBlock, Self::GenericOnePage, Self::GenericFourPages];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Message => "custom, no block",
-            Self::Block => "custom, one block",
+            Self::HotBlock => "custom, one of 4 blocks",
+            Self::AnyBlock => "custom, one of 8192",
             Self::GenericOnePage => "Generic WAL, 1 page",
             Self::GenericFourPages => "Generic WAL, 4 pages",
         }
     }
 
     const fn is_custom(self) -> bool {
-        matches!(self, Self::Message | Self::Block)
+        matches!(self, Self::Message | Self::HotBlock | Self::AnyBlock)
     }
 
     /// As many as take about as long as `records` of the smallest.
     const fn count(self, records: u32) -> u32 {
         match self {
-            Self::Message | Self::Block => records,
+            Self::Message | Self::HotBlock | Self::AnyBlock => records,
             Self::GenericOnePage => records / 5,
             Self::GenericFourPages => records / 20,
         }
@@ -102,7 +107,8 @@ impl Kind {
         let side = side.name();
         match self {
             Self::Message => format!("SELECT {side}_messages({count})"),
-            Self::Block => format!("SELECT {side}_add('pages', {count})"),
+            Self::HotBlock => format!("SELECT {side}_add('pages', {count}, 4)"),
+            Self::AnyBlock => format!("SELECT {side}_add('pages', {count}, 8192)"),
             Self::GenericOnePage => format!("SELECT {side}_generic('pages', {count}, 1)"),
             Self::GenericFourPages => format!("SELECT {side}_generic('pages', {count}, 4)"),
         }
@@ -147,7 +153,7 @@ pub(super) fn run(installation: &Installation, walker: &Path, records: u32, runs
         let written = measure_writing(&mut session, &mut marks, kind, count, runs)?;
         show("write", kind, &format!("{bytes:.0} bytes"), &written, count)?;
     }
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_custom()) {
+    for kind in [Kind::Message, Kind::HotBlock] {
         let described = measure_describing(&cluster, &mut session, kind, records, runs)?;
         show("describe", kind, "", &described, records)?;
     }
@@ -167,7 +173,7 @@ pub(super) fn run(installation: &Installation, walker: &Path, records: u32, runs
 
 fn show(what: &str, kind: Kind, remark: &str, pairs: &[Pair], count: u32) -> Result<()> {
     let ratio = Ratio::of(pairs)?.of_each(count.saturating_mul(SLICES as u32));
-    println!("    {what:9} {:21} {remark:>10}  {ratio:.3}", kind.name());
+    println!("    {what:9} {:23} {remark:>10}  {ratio:.3}", kind.name());
     Ok(())
 }
 

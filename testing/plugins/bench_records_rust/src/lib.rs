@@ -11,8 +11,7 @@ use pgxlog::{
 
 pgrx::pg_module_magic!();
 
-/// Blocks that are changed in turn, and the bytes of each that are.
-const BLOCKS: u32 = 4;
+/// Bytes of each page that are changed.
 const CONTENT: u64 = 4096;
 
 pgwal::operations! {
@@ -71,8 +70,8 @@ impl Change {
 
     /// Returns whether the page has that offset.
     fn apply(&self, page: &mut DataPage) -> bool {
-        let place =
-            usize::try_from(self.offset).ok().and_then(|offset| page.contents_mut().get_mut(offset..)?.get_mut(..8));
+        let content = &mut page.as_bytes_mut()[DataPage::HEADER_SIZE..];
+        let place = usize::try_from(self.offset).ok().and_then(|offset| content.get_mut(offset..)?.get_mut(..8));
         place.map(|place| place.copy_from_slice(&self.value.to_le_bytes())).is_some()
     }
 }
@@ -112,12 +111,12 @@ fn write_messages(count: i64) {
 }
 
 #[pg_extern(sql = "")]
-fn add(relation: pg_sys::Oid, count: i64) {
+fn add(relation: pg_sys::Oid, count: i64, blocks: i32) {
     with_relation(relation, |relation| {
         for i in 0..count.cast_unsigned() {
             let change = Change { offset: i * 8 % CONTENT, value: i };
             let (value, data) = (Aligned(i.to_le_bytes()), Aligned(change.to_bytes()));
-            let mut buffer = locked(relation, (i % u64::from(BLOCKS)) as u32);
+            let mut buffer = locked(relation, changed_block(i, blocks));
             let record = RecordBuilder::<Manager>::new(Operation::Add).data(&value.0);
             let block = RecordBlock::new(&mut buffer).standard().data(&data.0);
             written(record.commit([block], |[page]| {
@@ -132,7 +131,7 @@ fn add_generic(relation: pg_sys::Oid, count: i64, pages: i32) {
     with_relation(relation, |relation| match pages {
         1 => change_pages::<1>(relation, count),
         4 => change_pages::<4>(relation, count),
-        _ => pgrx::error!("1 or {BLOCKS} pages"),
+        _ => pgrx::error!("1 or 4 pages"),
     });
 }
 
@@ -148,6 +147,11 @@ fn change_pages<const PAGES: usize>(relation: Relation<'_>, count: i64) {
         }
         written(record.finish());
     }
+}
+
+/// The block that the record of this number changes: all of them in no order that a CPU could foresee.
+fn changed_block(number: u64, blocks: i32) -> u32 {
+    ((number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % i64::from(blocks).cast_unsigned()) as u32
 }
 
 fn locked(relation: Relation<'_>, block: u32) -> ExclusiveBuffer<'_> {
