@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use pgwal::{Fork, Lsn, RelFileLocator, Timestamp};
 
 use crate::custom_rmgr::CustomRmgrChoice;
@@ -193,6 +193,7 @@ pub(crate) struct HeatmapArguments {
 /// with "resource manager with ID 128 not registered", at each start. Ids that extensions have reserved are known here;
 /// 128 is nobody's, and --provides tells what is not known.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true))]
 #[command(after_help = "\
 Examples:
   walker preflight --pgdata /var/lib/postgresql/15/main
@@ -211,10 +212,10 @@ and 2 if it cannot be told.")]
 pub(crate) struct PreflightArguments {
     /// Directory with the log's segments, such as an archive, or with a pg_wal that holds them; without --pgdata it may be one
     /// segment. With --pgdata, the log in its pg_wal is looked at too
-    #[arg(value_name = "PATH", required_unless_present = "pgdata")]
+    #[arg(value_name = "PATH", group = "what")]
     pub(crate) path: Option<PathBuf>,
     /// Data directory of the server that is to recover; it may be a restored base backup
-    #[arg(short = 'D', long, value_name = "DIR")]
+    #[arg(short = 'D', long, value_name = "DIR", group = "what")]
     pub(crate) pgdata: Option<PathBuf>,
     /// Configuration file [default: that of the last start, or postgresql.conf in the data directory]
     #[arg(long, value_name = "FILE", requires = "pgdata")]

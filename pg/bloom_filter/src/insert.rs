@@ -4,7 +4,7 @@
 //! exclusively: for a page that has room again, or one that is free, or a new one, which becomes the target.
 
 use bloom_filter::{Layout, META_BLOCK, MetaPage, MetaPageMut, RowsPage, RowsPageMut, Signature};
-use index_access_method::{Index, IndexError, Row};
+use index_access_method::{Index, IndexError, Row, process_id};
 use pgwal::{BlockNumber, DataPage, Fork, ItemPointer};
 use pgxlog::{ExclusiveBuffer, GenericXLog, PageChange};
 
@@ -13,7 +13,7 @@ use crate::error::damaged;
 
 /// Puts a row into the index.
 pub(crate) fn insert(index: Index<'_>, row: &Row<'_>, tuple: ItemPointer) -> Result<(), IndexError> {
-    let session = std::process::id();
+    let session = process_id();
     let meta_buffer = index.relation().read(Fork::MAIN, META_BLOCK).share();
     let meta = MetaPage::new(meta_buffer.page()).map_err(damaged(index, META_BLOCK))?;
     let (layout, target) = (meta.layout().map_err(damaged(index, META_BLOCK))?, meta.target(session));

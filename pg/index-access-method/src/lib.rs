@@ -61,3 +61,10 @@ pub use pgrx;
 pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
 }
+
+/// The process that serves this session (`MyProcPid`), without asking the operating system.
+#[must_use]
+pub fn process_id() -> u32 {
+    // SAFETY: a global variable, which is set when the process starts.
+    unsafe { pgrx::pg_sys::MyProcPid }.cast_unsigned()
+}
