@@ -1,9 +1,9 @@
 //! A server of its own for a test: made, started, stopped, crashed and removed.
 
 use std::env;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -129,6 +129,20 @@ impl Cluster {
         let path = self.data_directory().join("postgresql.conf");
         let write = || OpenOptions::new().append(true).open(&path)?.write_all(lines.as_bytes());
         write().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Writes a file into the data directory, which belongs to the server and which nobody else may read, as it wants its key.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_file(&self, name: &str, content: &str) -> Result<()> {
+        let path = self.data_directory().join(name);
+        let write = || {
+            fs::write(&path, content)?;
+            fs::set_permissions(&path, Permissions::from_mode(0o600))
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))?;
+        self.give_to_server(&path)
     }
 
     /// Starts the server and waits until it accepts connections.

@@ -161,8 +161,10 @@ Examples:
   walker heatmap --dbname shop --table orders
   walker heatmap -h db.example.com -U report -d shop --table public.orders --output orders.png
   walker heatmap --dbname 'service=shop' --table orders --blocks-per-range 64 --colour never
+  walker heatmap --dbname 'postgresql://report@db.example.com/shop?sslmode=verify-full' --table orders
 
-Environment variables, the password file and the service file are used as by psql.")]
+Environment variables, the password file, the service file and TLS (sslmode and the keywords
+beside it) are used as by psql.")]
 pub(crate) struct HeatmapArguments {
     /// The table, with its schema unless that is in search_path
     #[arg(short, long, value_name = "NAME")]

@@ -4,23 +4,30 @@
 //! Mirrors `src/interfaces/libpq/fe-connect.c`. As with psql, a connection string wins over the command's other
 //! options, these win over the service, and that over the environment.
 
+mod certificates;
 mod conninfo;
 mod keyword;
 mod password_file;
+mod server;
 mod service;
+mod session_attributes;
 mod surroundings;
+mod tls;
+mod verifier;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Error, Result, bail, ensure};
-use postgres::config::{SslMode, TargetSessionAttrs};
-use postgres::{Client, Config, NoTls};
+use anyhow::{Error, Result, bail};
+use postgres::config::ChannelBinding;
+use postgres::{Client, Config};
 
 use crate::arguments::ConnectionArguments;
-use crate::exit::Hinted;
+use crate::exit::{Hinted, warn};
+use server::Server;
+use session_attributes::SessionAttributes;
 use surroundings::Surroundings;
+use tls::{Mode, Tls};
 
 /// Port of a server that was not told another (`DEF_PGPORT`).
 const DEFAULT_PORT: &str = "5432";
@@ -31,21 +38,62 @@ type SetText = fn(&mut Config, &str);
 /// Values by libpq's keywords.
 type Parameters = BTreeMap<String, String>;
 
-/// Connects to the server that the options, the connection string, the service and the environment name.
+/// Connects to the server that the options, the connection string, the service and the environment name; of several, to the first
+/// that lets us in.
 pub(crate) fn connect(arguments: &ConnectionArguments) -> Result<Client> {
     let surroundings = Surroundings::of_process();
     let parameters = resolve(arguments, &surroundings)?;
-    let mut config = to_config(&parameters)?;
-    if !parameters.contains_key("password") {
-        let (password, warning) = password_file::find(&parameters, &surroundings);
-        if let Some(warning) = warning {
-            eprintln!("walker: warning: {warning}");
-        }
-        if let Some(password) = password {
-            config.password(password);
+    let servers = server::list(&parameters)?;
+    let config = to_config(&parameters)?;
+    let mode = Mode::of(&parameters)?;
+    let plain = Tls::none();
+    // Without a server on TCP nobody asks for the files that it takes.
+    let on_tcp =
+        if servers.iter().all(Server::is_socket) { Tls::none() } else { Tls::new(mode, &parameters, &surroundings)? };
+    let (passwords, warning) = match parameters.contains_key("password") {
+        true => Default::default(),
+        false => password_file::read(&parameters, &surroundings),
+    };
+    if let Some(warning) = warning {
+        warn(&warning);
+    }
+    let mut failures = Vec::new();
+    for attributes in SessionAttributes::of(&parameters)?.rounds() {
+        for server in &servers {
+            let mut config = config.clone();
+            server.set(&mut config);
+            attributes.set(&mut config);
+            if let Some(password) = passwords.password(server, &parameters) {
+                config.password(password);
+            }
+            let tls = if server.is_socket() { &plain } else { &on_tcp };
+            match tls.connect(&config) {
+                Ok(client) => return Ok(client),
+                Err(errors) => failures.extend(errors.iter().map(|error| explain(error, server))),
+            }
         }
     }
-    config.connect(NoTls).map_err(|error| explain(&error, &parameters))
+    Err(all(failures))
+}
+
+/// Several failures as one, each on its own line, with the hints of all.
+fn all(failures: Vec<Failure>) -> Error {
+    let mut texts: Vec<String> = Vec::new();
+    let mut hints: Vec<String> = Vec::new();
+    for Failure { text, hint } in failures {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+        hints.extend(hint.filter(|hint| !hints.contains(hint)));
+    }
+    let text = texts.join("\n");
+    if hints.is_empty() { Error::msg(text) } else { Hinted::error(text, hints.join("\n")) }
+}
+
+/// Why a connection was not made, and what can be done.
+struct Failure {
+    text: String,
+    hint: Option<String>,
 }
 
 /// What a server says about an error, as one line.
@@ -86,7 +134,7 @@ fn resolve(arguments: &ConnectionArguments, surroundings: &Surroundings) -> Resu
     // An empty value is none, but it hides those of lower precedence.
     parameters.retain(|_, value| !value.is_empty());
     keyword::check(&parameters)?;
-    for (keyword, value) in [("port", DEFAULT_PORT), ("sslmode", "prefer"), ("application_name", "walker")] {
+    for (keyword, value) in [("port", DEFAULT_PORT), ("application_name", "walker")] {
         parameters.entry(keyword.to_owned()).or_insert_with(|| value.to_owned());
     }
     if !parameters.contains_key("host") && !parameters.contains_key("hostaddr") {
@@ -107,11 +155,10 @@ fn add_lower(parameters: &mut Parameters, lower: Parameters) {
     }
 }
 
-/// What the client library is told.
+/// What the client library is told, whichever the server.
 fn to_config(parameters: &Parameters) -> Result<Config> {
     let get = |keyword: &str| parameters.get(keyword).map(String::as_str);
     let mut config = Config::new();
-    let hosts = set_servers(parameters, &mut config)?;
     let texts: [(&str, SetText); 5] = [
         ("user", |config, value| _ = config.user(value)),
         ("dbname", |config, value| _ = config.dbname(value)),
@@ -132,96 +179,50 @@ fn to_config(parameters: &Parameters) -> Result<Config> {
             config.connect_timeout(Duration::from_secs(seconds));
         }
     }
-    config.target_session_attrs(match get("target_session_attrs") {
-        None | Some("any") => TargetSessionAttrs::Any,
-        Some("read-write" | "primary") => TargetSessionAttrs::ReadWrite,
-        Some("read-only" | "standby") => TargetSessionAttrs::ReadOnly,
-        Some(value) => bail!("invalid target_session_attrs value: \"{value}\""),
+    config.channel_binding(match get("channel_binding") {
+        None | Some("prefer") => ChannelBinding::Prefer,
+        Some("disable") => ChannelBinding::Disable,
+        Some("require") => ChannelBinding::Require,
+        Some(value) => bail!("invalid channel_binding value: \"{value}\""),
     });
-    check_sslmode(get("sslmode").unwrap_or("prefer"), &hosts)?;
-    config.ssl_mode(SslMode::Disable);
+    tls::set_negotiation(parameters, &mut config)?;
     Ok(config)
 }
 
-/// Hosts, addresses and ports, of which there may be several; returns the hosts.
-fn set_servers<'a>(parameters: &'a Parameters, config: &mut Config) -> Result<Vec<&'a str>> {
-    let list = |keyword: &str| parameters.get(keyword).map(|list| list.split(',').map(str::trim).collect::<Vec<_>>());
-    let hosts = list("host").unwrap_or_default();
-    for host in &hosts {
-        config.host(if host.is_empty() { "localhost" } else { host });
-    }
-    let addresses = list("hostaddr").unwrap_or_default();
-    for address in &addresses {
-        let parsed = address.parse();
-        config.hostaddr(parsed.map_err(|_| Error::msg(format!("could not parse network address \"{address}\"")))?);
-    }
-    let servers = hosts.len().max(addresses.len());
-    let ports = list("port").unwrap_or_default();
-    ensure!(
-        ports.len() == 1 || ports.len() == servers,
-        "could not match {} port numbers to {servers} hosts",
-        ports.len()
-    );
-    for port in ports {
-        let port = if port.is_empty() { DEFAULT_PORT } else { port };
-        let number = port.parse().ok().filter(|number| *number != 0);
-        config.port(number.ok_or_else(|| Error::msg(format!("invalid port number: \"{port}\"")))?);
-    }
-    Ok(hosts)
-}
-
-/// A connection that must be encrypted cannot be had; on a Unix socket none ever is.
-fn check_sslmode(sslmode: &str, hosts: &[&str]) -> Result<()> {
-    match sslmode {
-        "disable" | "allow" | "prefer" => Ok(()),
-        "require" | "verify-ca" | "verify-full" => {
-            if !hosts.is_empty() && hosts.iter().all(|host| is_socket(host)) {
-                return Ok(());
-            }
-            Err(Hinted::error(
-                format!("could not connect with sslmode \"{sslmode}\": walker does not support TLS yet"),
-                "Connect through the server's Unix socket or through a tunnel, with sslmode=disable.",
-            ))
-        }
-        _ => bail!("invalid sslmode value: \"{sslmode}\""),
-    }
-}
-
-/// Whether a host is the directory of a Unix socket (`is_unixsock_path`).
-fn is_socket(host: &str) -> bool {
-    host.starts_with(['/', '@'])
-}
-
 /// The error of a connection that was not made, in libpq's words.
-fn explain(error: &postgres::Error, parameters: &Parameters) -> Error {
-    let get = |keyword: &str| parameters.get(keyword).map_or("", String::as_str);
-    let host = if get("host").is_empty() { get("hostaddr") } else { get("host") };
-    let port = get("port");
-    let server = if is_socket(host) {
-        format!("server on socket \"{}\"", Path::new(host).join(format!(".s.PGSQL.{port}")).display())
-    } else {
-        format!("server at \"{host}\", port {port}")
-    };
+fn explain(error: &postgres::Error, server: &Server) -> Failure {
     if let Some(server_error) = error.as_db_error() {
         let (severity, text) = (server_error.severity(), server_message(error));
-        let message = format!("connection to {server} failed: {severity}:  {text}");
-        return server_error.hint().map_or_else(|| Error::msg(message.clone()), |hint| Hinted::error(&message, hint));
+        let text = format!("connection to {server} failed: {severity}:  {text}");
+        return Failure { text, hint: server_error.hint().map(str::to_owned) };
     }
+    let failure = |cause: &str, hint: Option<&str>| Failure {
+        text: format!("connection to {server} failed: {cause}"),
+        hint: hint.map(str::to_owned),
+    };
     let cause = chain(error);
+    if tls::is_no_tls(error) {
+        return failure("server does not support SSL, but SSL was required", None);
+    }
+    if tls::is_of_tls(error) {
+        let cause = cause.strip_prefix("error performing TLS handshake: ").unwrap_or(&cause);
+        let of_name = cause.contains("not valid for name").then_some(
+            "Connect by a name that the certificate has as a subject alternative name; its common name does not count.",
+        );
+        return failure(&format!("SSL error: {cause}"), of_name);
+    }
     let cause = cause.strip_prefix("error connecting to server: ").unwrap_or(&cause);
     let cause = cause.split(" (os error").next().unwrap_or(cause);
     if cause.contains("password missing") {
-        return Hinted::error(
-            format!("connection to {server} failed: no password supplied"),
-            "Put the password into the password file (~/.pgpass) or PGPASSWORD.",
-        );
+        let hint = "Put the password into the password file (~/.pgpass) or PGPASSWORD.";
+        return failure("no password supplied", Some(hint));
     }
-    let message = format!("connection to {server} failed: {cause}");
-    if is_socket(host) {
-        Hinted::error(message, "Is the server running locally and accepting connections on that socket?")
+    let hint = if server.is_socket() {
+        "Is the server running locally and accepting connections on that socket?"
     } else {
-        Hinted::error(message, "Is the server running on that host and accepting TCP/IP connections?")
-    }
+        "Is the server running on that host and accepting TCP/IP connections?"
+    };
+    failure(cause, Some(hint))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::surroundings::Surroundings;
 use crate::exit::Hinted;
 
 /// Keywords that have an effect here, with the environment variable of each.
-const KNOWN: [(&str, &str); 13] = [
+const KNOWN: [(&str, &str); 24] = [
     ("service", "PGSERVICE"),
     ("user", "PGUSER"),
     ("password", "PGPASSWORD"),
@@ -20,13 +20,23 @@ const KNOWN: [(&str, &str); 13] = [
     ("options", "PGOPTIONS"),
     ("application_name", "PGAPPNAME"),
     ("sslmode", "PGSSLMODE"),
+    ("sslnegotiation", "PGSSLNEGOTIATION"),
+    ("sslcert", "PGSSLCERT"),
+    ("sslkey", "PGSSLKEY"),
+    ("sslcertmode", "PGSSLCERTMODE"),
+    ("sslrootcert", "PGSSLROOTCERT"),
+    ("sslcrl", "PGSSLCRL"),
+    ("sslcrldir", "PGSSLCRLDIR"),
+    ("sslsni", "PGSSLSNI"),
+    ("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION"),
+    ("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION"),
+    ("channel_binding", "PGCHANNELBINDING"),
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
 ];
 
-/// Keywords that may be given and change nothing: they tune what is not there (TLS, GSSAPI), or how the connection is
+/// Keywords that may be given and change nothing: they tune what is not there (GSSAPI), or how the connection is
 /// kept.
-const WITHOUT_EFFECT: [&str; 26] = [
-    "channel_binding",
+const WITHOUT_EFFECT: [&str; 15] = [
     "client_encoding",
     "fallback_application_name",
     "gssencmode",
@@ -39,18 +49,8 @@ const WITHOUT_EFFECT: [&str; 26] = [
     "load_balance_hosts",
     "requirepeer",
     "require_auth",
-    "sslcert",
-    "sslcertmode",
     "sslcompression",
-    "sslcrl",
-    "sslcrldir",
-    "sslkey",
     "sslpassword",
-    "sslrootcert",
-    "sslsni",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
-    "sslnegotiation",
     "tcp_user_timeout",
 ];
 
@@ -66,7 +66,7 @@ pub(super) fn check_name(keyword: &str) -> Result<()> {
 pub(super) fn check(parameters: &Parameters) -> Result<()> {
     for (keyword, value) in parameters {
         let demands = match keyword.as_str() {
-            "channel_binding" | "gssencmode" => value == "require",
+            "gssencmode" => value == "require",
             "requirepeer" | "require_auth" => true,
             _ => false,
         };
@@ -83,7 +83,6 @@ pub(super) fn check(parameters: &Parameters) -> Result<()> {
 /// What the environment says.
 pub(super) fn from_environment(surroundings: &Surroundings) -> Parameters {
     let value = |(keyword, variable): (&str, &str)| Some((keyword.to_owned(), surroundings.variable(variable)?));
-    let demands = [("channel_binding", "PGCHANNELBINDING"), ("gssencmode", "PGGSSENCMODE")];
-    let demands = demands.into_iter().chain([("requirepeer", "PGREQUIREPEER"), ("require_auth", "PGREQUIREAUTH")]);
+    let demands = [("gssencmode", "PGGSSENCMODE"), ("requirepeer", "PGREQUIREPEER"), ("require_auth", "PGREQUIREAUTH")];
     KNOWN.into_iter().chain(demands).filter_map(value).collect()
 }

@@ -4,40 +4,53 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use super::Parameters;
+use super::server::Server;
 use super::surroundings::Surroundings;
-use super::{DEFAULT_PORT, Parameters, is_socket};
 
-/// The password for these parameters, from the file that `passfile` or `PGPASSFILE` names or `~/.pgpass`; and a
-/// warning, if the file is not used because others may read it.
-///
-/// With several hosts it is the password of the first that has one.
-pub(super) fn find(parameters: &Parameters, surroundings: &Surroundings) -> (Option<String>, Option<String>) {
+/// The password file of these parameters, which `passfile` or `PGPASSFILE` names, or `~/.pgpass`; empty if there is none, and with
+/// a warning if it is not used because others may read it.
+pub(super) fn read(parameters: &Parameters, surroundings: &Surroundings) -> (PasswordFile, Option<String>) {
+    let none = PasswordFile::default();
     let named = parameters.get("passfile").map(PathBuf::from);
-    let Some(path) = named.or_else(|| surroundings.file("PGPASSFILE", ".pgpass")) else { return (None, None) };
+    let Some(path) = named.or_else(|| surroundings.file("PGPASSFILE", ".pgpass")) else { return (none, None) };
     // Without such a file the server may still let us in.
-    let Ok(metadata) = fs::metadata(&path) else { return (None, None) };
+    let Ok(metadata) = fs::metadata(&path) else { return (none, None) };
     if !metadata.is_file() {
-        return (None, Some(format!("password file \"{}\" is not a plain file", path.display())));
+        return (none, Some(format!("password file \"{}\" is not a plain file", path.display())));
     }
     if metadata.permissions().mode() & 0o077 != 0 {
         let warning = format!(
             "password file \"{}\" has group or world access; permissions should be u=rw (0600) or less",
             path.display()
         );
-        return (None, Some(warning));
+        return (none, Some(warning));
     }
     let text = fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let default_socket = surroundings.socket_directory();
-    let get = |keyword: &str| parameters.get(keyword).map_or("", String::as_str);
-    let hosts = if get("host").is_empty() { get("hostaddr") } else { get("host") };
-    let ports: Vec<_> = get("port").split(',').collect();
-    let found = hosts.split(',').enumerate().find_map(|(index, host)| {
-        let at_home = host.is_empty() || (is_socket(host) && host == default_socket);
-        let port = ports.get(index).or(ports.first()).filter(|port| !port.is_empty()).unwrap_or(&DEFAULT_PORT);
-        let host = if at_home { "localhost" } else { host };
-        text.lines().find_map(|line| password(line, [host, port, get("dbname"), get("user")]))
-    });
-    (found, None)
+    (PasswordFile { text, default_socket: surroundings.socket_directory() }, None)
+}
+
+/// What a password file says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct PasswordFile {
+    text: String,
+    /// A server on this socket is `localhost` in the file.
+    default_socket: String,
+}
+
+impl PasswordFile {
+    /// The password for this server, database and user, if there is one.
+    pub(super) fn password(&self, server: &Server, parameters: &Parameters) -> Option<String> {
+        let get = |keyword: &str| parameters.get(keyword).map_or("", String::as_str);
+        let address = server.address.map(|address| address.to_string()).unwrap_or_default();
+        let host = match server.host.as_str() {
+            "" => address.as_str(),
+            host if server.is_socket() && host == self.default_socket => "localhost",
+            host => host,
+        };
+        let wanted = [host, &server.port.to_string(), get("dbname"), get("user")];
+        self.text.lines().find_map(|line| password(line, wanted))
+    }
 }
 
 /// The password of a line `host:port:database:user:password`, if the line is for these four. A field `*` fits
@@ -103,9 +116,12 @@ mod tests {
         is(r"db:5432:shop:m\:e:x", None);
     }
 
-    fn parameters(host: &str) -> Parameters {
-        let of = |(keyword, value): (&str, &str)| (keyword.to_owned(), value.to_owned());
-        [("host", host), ("port", "5432"), ("dbname", "shop"), ("user", "me")].map(of).into()
+    fn parameters() -> Parameters {
+        [("dbname", "shop"), ("user", "me")].map(|(keyword, value)| (keyword.to_owned(), value.to_owned())).into()
+    }
+
+    fn server(host: &str) -> Server {
+        Server { host: host.to_owned(), address: None, port: 5432 }
     }
 
     fn home(text: &str, mode: u32) -> (tempfile::TempDir, Surroundings) {
@@ -117,37 +133,52 @@ mod tests {
         (home, surroundings)
     }
 
+    /// The password for a server, from the file in this home directory.
+    fn found(surroundings: &Surroundings, server: &Server) -> Option<String> {
+        let (file, warning) = read(&parameters(), surroundings);
+        assert_eq!(warning, None);
+        file.password(server, &parameters())
+    }
+
     #[test]
     fn the_first_line_that_fits_wins() {
         let (_home, surroundings) = home("other:*:*:*:no\ndb:*:*:*:first\n*:*:*:*:second\n", 0o600);
-        assert_eq!(find(&parameters("db"), &surroundings), (Some("first".into()), None));
-        assert_eq!(find(&parameters("x,db"), &surroundings), (Some("second".into()), None));
+        assert_eq!(found(&surroundings, &server("db")).as_deref(), Some("first"));
+        assert_eq!(found(&surroundings, &server("x")).as_deref(), Some("second"));
+    }
+
+    #[test]
+    fn a_server_without_a_name_has_an_address() {
+        let (_home, surroundings) = home("127.0.0.1:*:*:*:first\ndb:*:*:*:second\n", 0o600);
+        let address = Some([127, 0, 0, 1].into());
+        assert_eq!(found(&surroundings, &Server { address, ..server("") }).as_deref(), Some("first"));
+        assert_eq!(found(&surroundings, &Server { address, ..server("db") }).as_deref(), Some("second"));
     }
 
     #[test]
     fn the_default_socket_is_localhost() {
         let (_home, surroundings) = home("localhost:5432:shop:me:secret\n", 0o400);
         let socket = surroundings.socket_directory();
-        assert_eq!(find(&parameters(&socket), &surroundings).0.as_deref(), Some("secret"));
-        assert_eq!(find(&parameters("/elsewhere"), &surroundings).0, None);
+        assert_eq!(found(&surroundings, &server(&socket)).as_deref(), Some("secret"));
+        assert_eq!(found(&surroundings, &server("/elsewhere")), None);
     }
 
     #[test]
     fn a_file_that_others_may_read_is_not_used() {
         let (_home, surroundings) = home("*:*:*:*:secret\n", 0o640);
-        let (password, warning) = find(&parameters("db"), &surroundings);
-        assert_eq!(password, None);
+        let (file, warning) = read(&parameters(), &surroundings);
+        assert_eq!(file, PasswordFile::default());
         assert!(warning.unwrap().ends_with("permissions should be u=rw (0600) or less"));
     }
 
     #[test]
     fn a_directory_is_no_password_file() {
         let directory = tempfile::tempdir().unwrap();
-        let mut parameters = parameters("db");
+        let mut parameters = parameters();
         parameters.insert("passfile".into(), directory.path().display().to_string());
-        let (_, warning) = find(&parameters, &Surroundings::default());
+        let (_, warning) = read(&parameters, &Surroundings::default());
         assert!(warning.unwrap().ends_with("is not a plain file"));
         parameters.insert("passfile".into(), "/nowhere".into());
-        assert_eq!(find(&parameters, &Surroundings::default()), (None, None));
+        assert_eq!(read(&parameters, &Surroundings::default()), (PasswordFile::default(), None));
     }
 }

@@ -1,7 +1,6 @@
 //! Which source of parameters wins, and what the client library is told.
 
 use super::*;
-use postgres::config::Host;
 
 fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
     let of = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -63,42 +62,52 @@ fn config(dbname: &str) -> Result<Config> {
 
 #[test]
 fn the_client_library_is_told_all_of_it() {
-    let config = config("host=a,/tmp port=1,2 user=u dbname=d password=p connect_timeout=7 options='-c a=b'").unwrap();
-    assert_eq!(config.get_hosts(), [Host::Tcp("a".into()), Host::Unix("/tmp".into())]);
-    assert_eq!(config.get_ports(), [1, 2]);
+    let config =
+        config("user=u dbname=d password=p connect_timeout=7 options='-c a=b' channel_binding=require").unwrap();
+    assert_eq!(config.get_channel_binding(), ChannelBinding::Require);
     assert_eq!((config.get_user(), config.get_dbname()), (Some("u"), Some("d")));
     assert_eq!(config.get_password(), Some(&b"p"[..]));
     assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(7)));
     assert_eq!((config.get_options(), config.get_application_name()), (Some("-c a=b"), Some("walker")));
 }
 
+/// What is wrong with a connection string, before any server is asked.
+fn refusal(string: &str) -> String {
+    connect(&arguments(string)).err().expect("an error").to_string()
+}
+
 #[test]
 fn values_that_libpq_refuses_are_refused() {
     for (string, expected) in [
-        ("port=x", "invalid port number: \"x\""),
-        ("port=0", "invalid port number: \"0\""),
+        ("host=a port=x", "invalid port number: \"x\""),
+        ("host=a port=0", "invalid port number: \"0\""),
         ("port=1,2 host=a", "could not match 2 port numbers to 1 hosts"),
         ("hostaddr=x", "could not parse network address \"x\""),
         ("connect_timeout=x", "invalid integer value \"x\" for connection option \"connect_timeout\""),
         ("sslmode=maybe", "invalid sslmode value: \"maybe\""),
-        ("target_session_attrs=x", "invalid target_session_attrs value: \"x\""),
+        ("channel_binding=x", "invalid channel_binding value: \"x\""),
+        ("host=/nowhere target_session_attrs=x", "invalid target_session_attrs value: \"x\""),
+        ("host=a sslrootcert=/nowhere sslmode=verify-ca", "root certificate file \"/nowhere\" does not exist"),
+        (
+            "host=a sslrootcert=system sslmode=require",
+            "weak sslmode \"require\" may not be used with sslrootcert=system (use \"verify-full\")",
+        ),
+        ("host=a sslcertmode=x", "invalid sslcertmode value: \"x\""),
+        (
+            "host=a gssencmode=require",
+            "connection option \"gssencmode\" with value \"require\" is not supported by walker",
+        ),
+        ("host=a requirepeer=x", "connection option \"requirepeer\" with value \"x\" is not supported by walker"),
     ] {
-        assert_eq!(config(string).unwrap_err().to_string(), expected);
+        assert_eq!(refusal(string), expected, "{string}");
     }
 }
 
 #[test]
-fn a_connection_that_must_be_secure_is_not_made_otherwise() {
-    for mode in ["require", "verify-ca", "verify-full"] {
-        let message = config(&format!("host=db sslmode={mode}")).unwrap_err().to_string();
-        assert!(message.contains("does not support TLS"), "{message}");
-        assert!(config(&format!("host=/tmp sslmode={mode}")).is_ok());
-    }
-    for mode in ["disable", "allow", "prefer"] {
-        assert!(config(&format!("host=db sslmode={mode}")).is_ok());
-    }
-    assert!(config("host=db channel_binding=require").is_err());
-    assert!(config("host=db requirepeer=postgres").is_err());
-    let environment = surroundings(&[("PGSSLMODE", "require")]);
-    assert!(to_config(&resolve(&arguments("host=db"), &environment).unwrap()).is_err());
+fn of_several_servers_each_says_why() {
+    let message = refusal("host=/nowhere,/elsewhere port=1,2 user=x");
+    let line = |directory: &str, port: u16| {
+        format!("connection to server on socket \"/{directory}/.s.PGSQL.{port}\" failed: No such file or directory")
+    };
+    assert_eq!(message, format!("{}\n{}", line("nowhere", 1), line("elsewhere", 2)));
 }
