@@ -37,6 +37,7 @@ const IN_SERVER: &[&str] = &[
     "prometheus",
     "redo_outside",
     "test_custom_rmgrs",
+    "top",
     "wal_faults",
     "wal_faults_redo",
     "wal_object_harness",

@@ -36,7 +36,7 @@ mod axis;
 mod cell;
 mod colour;
 mod grid;
-mod number;
+pub mod number;
 mod png;
 mod ranking;
 mod svg;

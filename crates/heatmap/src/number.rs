@@ -4,7 +4,7 @@
 const BLOCK_SIZE: u64 = 8192;
 
 /// `37500` as `37,500`: block numbers are for looking up and must stay exact.
-pub(crate) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -17,7 +17,7 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// `1234567` as `1.23M`: at most three significant digits, exact below 10,000.
-pub(crate) fn short(number: u64) -> String {
+pub fn short(number: u64) -> String {
     if number < 10_000 {
         return grouped(number);
     }
@@ -33,19 +33,31 @@ pub(crate) fn short(number: u64) -> String {
 }
 
 /// The size of that many blocks.
-pub(crate) fn size_of_blocks(blocks: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut value = blocks as f64 * (BLOCK_SIZE / 1024) as f64;
+pub fn size_of_blocks(blocks: u64) -> String {
+    binary(blocks as f64 * BLOCK_SIZE as f64)
+}
+
+/// `1234567` bytes as `1.18 MiB`: at most three significant digits.
+pub fn size(bytes: u64) -> String {
+    binary(bytes as f64)
+}
+
+/// Bytes, also of a rate.
+pub fn binary(bytes: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut value = bytes;
     let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
+    // 1023.5 rounds to 1024, which belongs to the next unit.
+    while value >= 1023.5 && unit + 1 < units.len() {
         value /= 1024.0;
         unit += 1;
     }
-    format!("{} {}", three_digits(value), units[unit])
+    let text = if unit == 0 { format!("{value:.0}") } else { three_digits(value) };
+    format!("{text} {}", units[unit])
 }
 
 /// A share in per cent that never rounds something to nothing, nor a part to the whole.
-pub(crate) fn percent(part: f64, whole: f64) -> String {
+pub fn percent(part: f64, whole: f64) -> String {
     if whole <= 0.0 || part <= 0.0 {
         return "0 %".to_owned();
     }
@@ -60,7 +72,7 @@ pub(crate) fn percent(part: f64, whole: f64) -> String {
 }
 
 /// `1 range`, `2 ranges`.
-pub(crate) fn counted(number: u64, noun: &str) -> String {
+pub fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(number))
 }
@@ -104,6 +116,11 @@ mod tests {
         let cases = [(1, "8 KiB"), (128, "1 MiB"), (1000, "7.81 MiB"), (37_500, "293 MiB"), (1 << 32, "32 TiB")];
         for (blocks, text) in cases {
             assert_eq!(size_of_blocks(blocks), text);
+        }
+        for (bytes, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1_048_575, "1 MiB"), (1_234_567, "1.18 MiB")]
+        {
+            assert_eq!(size(bytes), text);
         }
     }
 

@@ -10,6 +10,7 @@ use crate::heatmap::PictureFile;
 use crate::preflight::Provides;
 use crate::selection::RmgrChoice;
 use crate::time;
+use crate::top::Column;
 
 /// Walks over PostgreSQL's write-ahead log (WAL), and shows where the dead tuples of tables are
 #[derive(Debug, Parser)]
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Garbage(GarbageArguments),
     Heatmap(HeatmapArguments),
     Preflight(PreflightArguments),
+    Top(TopArguments),
 }
 
 /// Show the records of the log, one on each line, as pg_waldump does
@@ -331,8 +333,58 @@ pub(crate) struct FilterArguments {
     pub(crate) until: Option<Timestamp>,
 }
 
+/// Watch the worker, the WAL and the tables' garbage on a screen that is renewed, as top does
+///
+/// Plugins with their lag, WAL per second by resource manager, tables by dead bytes with their growth, who holds back the removal
+/// of dead tuples, and the heat map of the chosen table. Where standard output is no terminal it is printed once.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+#[command(after_help = "\
+Examples:
+  walker top --dbname shop
+  walker top -h db.example.com -U report -d shop --interval 10
+  walker top --dbname shop --once --sort growth --limit 5
+  walker top --dbname 'service=shop' --format json
+
+The extensions walker and garbagemap must be in the database; what is missing is said. Members of
+pg_monitor see all of it, others their own tables. Environment variables, the password file, the
+service file and TLS are used as by psql. The key h tells what keys do.")]
+pub(crate) struct TopArguments {
+    /// Print it once, with rates over a second, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Seconds between two looks at the server
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) interval: u32,
+    /// Sort the tables by this
+    #[arg(long, value_enum, value_name = "COLUMN", default_value_t = Column::DeadBytes, hide_possible_values = true,
+        long_help = "Sort the tables by name, size, dead-bytes, dead-ratio, dead-tuples, removable, deaths, growth or vacuum")]
+    pub(crate) sort: Column,
+    /// Sort them the other way round
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// Print at most so many tables
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    /// How to print it; json is printed once, with all tables
+    #[arg(long, value_name = "text|json", value_enum, default_value_t, hide_possible_values = true)]
+    pub(crate) format: Format,
+    /// Columns of what is printed [default: those of the terminal, or 80]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(20..))]
+    pub(crate) width: Option<u16>,
+    /// Whether to use colours: auto means if standard output is a terminal and NO_COLOR is not set
+    #[arg(long, alias = "color", value_name = "auto|always|never")]
+    #[arg(value_enum, default_value_t, hide_possible_values = true)]
+    pub(crate) colour: ColourChoice,
+    /// Print help
+    #[arg(short = '?', long, action = ArgAction::Help)]
+    help: Option<bool>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArguments,
+}
+
 /// How to reach the server.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArguments {
     /// Database name, connection string or URI

@@ -9,6 +9,7 @@ mod exit;
 mod garbage;
 mod heatmap;
 mod interrupt;
+mod observation;
 mod output;
 mod page_files;
 mod preflight;
@@ -21,6 +22,7 @@ mod stats;
 mod summary;
 mod terminal;
 mod time;
+mod top;
 mod wal_input;
 
 use std::process::ExitCode;
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Garbage(arguments) => done(garbage::run(arguments)),
         Command::Heatmap(arguments) => done(heatmap::run(arguments)),
         Command::Preflight(arguments) => preflight::run(arguments),
+        Command::Top(arguments) => done(top::run(arguments)),
     };
     exit::finish(outcome)
 }
