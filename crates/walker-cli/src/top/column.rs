@@ -54,18 +54,19 @@ impl Column {
             Self::DeadTuples => "TUPLES",
             Self::Removable => "REMOV%",
             Self::Deaths => "DIE/MIN",
-            Self::Growth => "GROWTH/MIN",
+            Self::Growth => "GROW/MIN",
             Self::Vacuum => "VACUUM",
         }
     }
 
-    /// Columns of the terminal; the name takes what the others leave.
+    /// Columns of the terminal, the mark of the sorted one included; the name takes what the others leave.
     pub(super) const fn width(self) -> u16 {
         match self {
             Self::Name => 0,
             Self::Size | Self::DeadBytes => 8,
-            Self::DeadRatio | Self::DeadTuples | Self::Removable | Self::Vacuum => 6,
-            Self::Deaths => 7,
+            Self::DeadRatio => 6,
+            Self::DeadTuples | Self::Removable | Self::Vacuum => 7,
+            Self::Deaths => 8,
             Self::Growth => 10,
         }
     }
@@ -106,7 +107,9 @@ impl Column {
         };
         // What is not known comes last.
         let number = |table: &Table| number(table).unwrap_or(f64::NEG_INFINITY);
-        number(b).total_cmp(&number(a)).then_with(|| name(a).cmp(&name(b)))
+        let dead_bytes = |table: &Table| if self == Self::Name { None } else { table.dead_bytes };
+        let by_garbage = || dead_bytes(b).cmp(&dead_bytes(a));
+        number(b).total_cmp(&number(a)).then_with(by_garbage).then_with(|| name(a).cmp(&name(b)))
     }
 
     /// The next one, or the one before.

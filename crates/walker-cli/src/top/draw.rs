@@ -194,6 +194,8 @@ fn tables(state: &mut State, observation: &Observation, look: Look, area: Rect, 
     }
     state.scroll(usize::from(area.height.saturating_sub(1)));
     let columns = columns(area.width);
+    let others: u16 = columns.iter().skip(1).map(|column| column.width() + 1).sum();
+    let name_width = usize::from(area.width.saturating_sub(others));
     let arrow = match (look.unicode, state.sorting.is_reversed) {
         (true, false) => "▼",
         (true, true) => "▲",
@@ -207,7 +209,10 @@ fn tables(state: &mut State, observation: &Observation, look: Look, area: Rect, 
     let place = state.place();
     let listed = state.tables();
     let rows = listed.iter().enumerate().skip(state.offset).take(usize::from(area.height)).map(|(index, table)| {
-        let cells = columns.iter().map(|column| cell(*column, column.text(table, &state.change)));
+        let cells = columns.iter().map(|column| match column {
+            Column::Name => cell(*column, shortened(&column.text(table, &state.change), name_width)),
+            _ => cell(*column, column.text(table, &state.change)),
+        });
         let is_chosen = look.is_interactive && index == place;
         Row::new(cells).style(if is_chosen { CHOSEN } else { Style::new() })
     });
@@ -325,7 +330,7 @@ mod tests {
             "Heap                 97.7 KiB      2,000   77 %  ###############",
             "Btree                29.3 KiB        600   23 %  #####",
             "removal held back by backend 4711 (idle in transaction), for 12.3k transactions",
-            "TABLE                  SIZE     DEADv  DEAD% TUPLES REMOV% DIE/MIN GROWTH/MIN",
+            "TABLE                  SIZE     DEADv  DEAD% TUPLES REMOV% DIE/MIN GROW/MIN",
             "public.orders        10 MiB   293 KiB   10 %  3,000   50 %      12 +5.72 MiB",
             "public.lines         10 MiB  6.84 KiB   10 %     70   50 %      12",
         ];

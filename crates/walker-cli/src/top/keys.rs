@@ -10,26 +10,23 @@ pub(super) const BELOW_HEAT_MAP: &str = "Esc back  q quit  h help";
 
 /// All of them.
 pub(super) const HELP: &str = "\
-Keys
-
   q, F10, Ctrl-C     quit
   h, ?, F1           this help
-  Up, Down, k, j     choose a table
-  PgUp, PgDn         a page up or down
-  Home, End          the first or the last table
+  Up, Down, k, j     choose a table; PgUp, PgDn, Home, End
   Enter, m           heat map of the chosen table; Esc goes back
   <, >, F6           sort by the column to the left or right
-  n s d r t v        sort by name, size, dead bytes, dead ratio, tuples, vacuum
-  g                  sort by growth
+  n s d r t g v      sort by name, size, dead, share, tuples, growth, vacuum
   R, I               reverse the order
   /, F3, F4          list only tables whose names contain a text; Esc ends it
   +, -               look less or more often
   Space              look now
   p, Z               pause, and go on
 
-DEAD: bytes of dead tuples. TUPLES: dead tuples. REMOV%: share of them that a
-vacuum could remove now. DIE/MIN: tuples that died in a minute, over the last
-minutes. GROWTH/MIN: dead bytes since the last look. VACUUM: time since then.
+  DEAD, DEAD%        bytes of dead tuples, and their share of all tuples
+  TUPLES, REMOV%     dead tuples, and how many of them a vacuum could remove now
+  DIE/MIN            tuples that died in a minute, over the last minutes
+  GROW/MIN           dead bytes that came since the last look
+  VACUUM             time since the last vacuum
 
 Any key goes back.";
 
@@ -86,4 +83,14 @@ pub(super) fn wish(key: KeyEvent) -> Option<Wish> {
         KeyCode::Char('p' | 'Z') => Wish::Pause,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_fits_on_the_smallest_usual_screen() {
+        assert!(HELP.lines().count() <= 24 && HELP.lines().all(|line| line.len() <= 80));
+    }
 }
