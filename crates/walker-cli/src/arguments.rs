@@ -177,13 +177,8 @@ pub(crate) struct HeatmapArguments {
     /// Write the picture to this file, as PNG or SVG by its ending, instead of to the terminal
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PictureFile>,
-    /// Columns of the picture in the terminal [default: the terminal's width, or 80]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(20..))]
-    pub(crate) width: Option<u16>,
-    /// Whether to use colours: auto means if standard output is a terminal and NO_COLOR is not set
-    #[arg(long, alias = "color", value_name = "auto|always|never")]
-    #[arg(value_enum, default_value_t, hide_possible_values = true)]
-    pub(crate) colour: ColourChoice,
+    #[command(flatten)]
+    pub(crate) terminal: TerminalArguments,
     /// Print help
     #[arg(short = '?', long, action = ArgAction::Help)]
     help: Option<bool>,
@@ -369,18 +364,25 @@ pub(crate) struct TopArguments {
     /// How to print it; json is printed once, with all tables
     #[arg(long, value_name = "text|json", value_enum, default_value_t, hide_possible_values = true)]
     pub(crate) format: Format,
-    /// Columns of what is printed [default: those of the terminal, or 80]
-    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(20..))]
-    pub(crate) width: Option<u16>,
-    /// Whether to use colours: auto means if standard output is a terminal and NO_COLOR is not set
-    #[arg(long, alias = "color", value_name = "auto|always|never")]
-    #[arg(value_enum, default_value_t, hide_possible_values = true)]
-    pub(crate) colour: ColourChoice,
+    #[command(flatten)]
+    pub(crate) terminal: TerminalArguments,
     /// Print help
     #[arg(short = '?', long, action = ArgAction::Help)]
     help: Option<bool>,
     #[command(flatten)]
     pub(crate) connection: ConnectionArguments,
+}
+
+/// What is drawn in a terminal.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct TerminalArguments {
+    /// Columns of what is drawn as text [default: the terminal's width, or 80]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(20..))]
+    pub(crate) width: Option<u16>,
+    /// Whether to use colours: auto means if standard output is a terminal and NO_COLOR is not set
+    #[arg(long, alias = "color", value_name = "auto|always|never")]
+    #[arg(value_enum, default_value_t, hide_possible_values = true)]
+    pub(crate) colour: ColourChoice,
 }
 
 /// How to reach the server.

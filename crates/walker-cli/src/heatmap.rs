@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &HeatmapArguments) -> Result<()> {
     let map = summary::read(&mut client, &arguments.table, arguments.blocks_per_range)?;
     let text = match &arguments.output {
         Some(file) => file.write(&map)?,
-        None => map.to_terminal(&terminal::detect(arguments.width, arguments.colour)),
+        None => map.to_terminal(&terminal::detect(arguments.terminal)),
     };
     let mut output = Output::lock();
     output.write(&text)?;

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, stdout};
 
 use ::heatmap::{Colour, Terminal};
 
-use crate::arguments::ColourChoice;
+use crate::arguments::{ColourChoice, TerminalArguments};
 
 /// Columns where standard output is no terminal.
 const DEFAULT_WIDTH: u16 = 80;
@@ -14,7 +14,8 @@ const DEFAULT_HEIGHT: u16 = 20;
 const MOST_LINES: u16 = 32;
 
 /// The terminal that standard output is, or one that suits a file.
-pub(crate) fn detect(width: Option<u16>, colour: ColourChoice) -> Terminal {
+pub(crate) fn detect(arguments: TerminalArguments) -> Terminal {
+    let TerminalArguments { width, colour } = arguments;
     let size = rustix::termios::tcgetwinsize(stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     Terminal {

@@ -82,8 +82,8 @@ impl<'s> Looked<'s> {
 
 /// The picture as text, with the first tables of the list.
 fn plain(state: &mut State, arguments: &TopArguments) -> String {
-    let terminal = terminal::detect(arguments.width, crate::arguments::ColourChoice::Never);
-    let look = Look { unicode: terminal.unicode, colour: terminal.colour, is_interactive: false };
+    let terminal = terminal::detect(arguments.terminal);
+    let look = Look { unicode: terminal.unicode, colour: heatmap::Colour::None, is_interactive: false };
     let tables = state.tables().len().min(arguments.limit);
     let Some(observation) = &state.observation else { return String::new() };
     let height = draw::height(observation, &state.change, look, tables);
@@ -100,7 +100,7 @@ fn plain(state: &mut State, arguments: &TopArguments) -> String {
 }
 
 fn show_screen(client: Client, arguments: &TopArguments) -> Result<()> {
-    let terminal = terminal::detect(None, arguments.colour);
+    let terminal = terminal::detect(arguments.terminal);
     let look = Look { unicode: terminal.unicode, colour: terminal.colour, is_interactive: true };
     let mut state = new_state(arguments);
     let (requests, wanted) = channel();
