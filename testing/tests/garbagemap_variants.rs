@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use walker_testing::{
-    CREATE_GARBAGE_EXTENSIONS, Cluster, ClusterBuilder, assert_garbage_equal, change_again, every_kind_of_change,
+    CREATE_GARBAGE_EXTENSIONS, Cluster, ClusterBuilder, Mode, assert_garbage_equal, change_again, every_kind_of_change,
     garbage_differences, garbagemap_cluster, poll, start_garbagemap, wait_until_garbage_known, walker_command,
 };
 
@@ -138,6 +138,18 @@ fn numbers_are_right_or_said_to_be_inexact_however_full_page_writes_is_switched(
     let right = poll(TIMEOUT, || Ok(garbage_differences(&cluster, DATABASE)?.is_empty().then_some(())))?;
     assert!(right.is_some(), "{}", garbage_differences(&cluster, DATABASE)?);
     change_again(&cluster)?;
+    assert_garbage_equal(&cluster)
+}
+
+#[test]
+fn a_server_that_was_stopped_without_full_page_writes_is_read_when_it_starts_with_them() -> Result<()> {
+    let mut cluster = start_garbagemap(builder()?.setting("full_page_writes", "off"))?;
+    cluster
+        .psql(DATABASE, "CREATE TABLE t AS SELECT generate_series(1, 10000) AS id; DELETE FROM t WHERE id % 3 = 0")?;
+    cluster.configure([("full_page_writes", "on")])?;
+    cluster.restart(Mode::Fast)?;
+    cluster.psql(DATABASE, "CHECKPOINT")?;
+    wait_until_garbage_known(&cluster, DATABASE)?;
     assert_garbage_equal(&cluster)
 }
 

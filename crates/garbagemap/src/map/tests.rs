@@ -298,6 +298,19 @@ fn without_full_page_writes_nothing_is_settled() {
 }
 
 #[test]
+fn files_are_read_from_the_first_checkpoint_on_that_began_with_full_page_writes() {
+    let mut log = Log::new();
+    log.create_table();
+    log.checkpoint(0x00, log.end, false, 806);
+    assert!(!log.map.can_use_files());
+    // The server has stopped, and starts with the setting on: nothing tells of it but the next checkpoint.
+    let redo = log.end;
+    log.running(806, 806);
+    log.checkpoint(0x10, redo, true, 806);
+    assert!(log.map.can_use_files());
+}
+
+#[test]
 fn a_settled_page_that_changes_without_an_image_is_given_up() {
     let mut log = Log::new();
     log.create_table();

@@ -117,6 +117,10 @@ impl GarbageMap {
         self.relations.values_mut().for_each(|relation| relation.activity.forget_before(checkpoint.oldest_xid));
         if !self.full_page_writes {
             self.incomplete_before = Lsn::MAX;
+        } else if self.incomplete_before == Lsn::MAX {
+            // A server that starts with another value than it stopped with writes no record of that
+            // (src/backend/access/transam/xlog.c: UpdateFullPageWrites); pg_upgrade runs the new server without.
+            self.incomplete_before = checkpoint.redo;
         }
         if self.first.is_some_and(|first| first <= checkpoint.redo) {
             self.flushed = checkpoint.redo;
