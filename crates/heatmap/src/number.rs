@@ -4,7 +4,7 @@
 const BLOCK_SIZE: u64 = 8192;
 
 /// `37500` as `37,500`: block numbers are for looking up and must stay exact.
-pub fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -72,7 +72,7 @@ pub fn percent(part: f64, whole: f64) -> String {
 }
 
 /// `1 range`, `2 ranges`.
-pub fn counted(number: u64, noun: &str) -> String {
+pub(crate) fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(number))
 }

@@ -6,6 +6,7 @@ mod connection;
 mod custom_rmgr;
 mod dump;
 mod exit;
+mod extension;
 mod garbage;
 mod heatmap;
 mod interrupt;

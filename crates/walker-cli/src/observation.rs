@@ -1,6 +1,5 @@
 //! What a server says of its worker, its plugins, its tables and who holds back vacuum, at one moment.
 
-mod extension;
 mod holder;
 mod plugin;
 mod resource_manager;
@@ -18,7 +17,7 @@ pub(crate) use server::Server;
 pub(crate) use table::Table;
 
 use crate::connection::server_message;
-use extension::Extension;
+use crate::extension::Extension;
 
 /// One moment.
 #[derive(Debug, Clone, Serialize)]

@@ -7,6 +7,7 @@ use postgres::{Client, Row};
 
 use crate::connection::server_message;
 use crate::exit::Hinted;
+use crate::extension::Extension;
 
 /// A picture has about so many cells at most.
 const MOST_RANGES: u64 = 1_000;
@@ -60,14 +61,8 @@ fn find_table(client: &mut Client, table: &str) -> Result<(String, u64), postgre
 /// The rows of `garbage_summary`, wherever the extension was put.
 fn ask(client: &mut Client, table: &str, blocks_per_range: u32) -> Result<Vec<Row>, postgres::Error> {
     client.batch_execute(&format!("SET garbagemap.summary_size = {blocks_per_range}"))?;
-    let schema = client.query_opt(
-        "SELECT pg_catalog.quote_ident(nspname)
-           FROM pg_catalog.pg_extension JOIN pg_catalog.pg_namespace ON pg_namespace.oid = extnamespace
-          WHERE extname = 'garbagemap'",
-        &[],
-    )?;
-    let schema: Option<String> = schema.map(|row| row.try_get(0)).transpose()?;
-    let schema = schema.map(|schema| format!("{schema}.")).unwrap_or_default();
+    let extension = Extension::find(client, "garbagemap")?;
+    let schema = extension.schema.map(|schema| format!("{schema}.")).unwrap_or_default();
     let summary = format!(
         "SELECT n_blocks::int8, known_blocks::int8, n_tuples::int8, n_dead_tuples::int8, lsn::text, inexact
            FROM {schema}garbage_summary($1::pg_catalog.text::pg_catalog.regclass)

@@ -8,15 +8,14 @@ mod keys;
 mod state;
 
 use std::io::{IsTerminal as _, stdin, stdout};
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use postgres::Client;
-use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind};
-use ratatui::layout::Rect;
 use serde::Serialize;
 
 use crate::arguments::{Format, TopArguments};
@@ -87,16 +86,7 @@ fn plain(state: &mut State, arguments: &TopArguments) -> String {
     let tables = state.tables().len().min(arguments.limit);
     let Some(observation) = &state.observation else { return String::new() };
     let height = draw::height(observation, &state.change, look, tables);
-    let area = Rect::new(0, 0, terminal.width, height);
-    let mut buffer = Buffer::empty(area);
-    draw::draw(state, look, area, &mut buffer);
-    let mut text = String::new();
-    for y in 0..height {
-        let line: String = (0..terminal.width).filter_map(|x| Some(buffer.cell((x, y))?.symbol())).collect();
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    draw::lines(state, look, terminal.width, height).into_iter().map(|line| line + "\n").collect()
 }
 
 fn show_screen(client: Client, arguments: &TopArguments) -> Result<()> {
@@ -128,11 +118,9 @@ fn converse(
             take(state, answer);
             is_changed = true;
         }
-        let mut height = 0;
         if is_changed {
             screen.draw(|frame| draw::draw(state, look, frame.area(), frame.buffer_mut())).context("could not draw")?;
         }
-        height = height.max(screen.size().map_or(0, |size| size.height));
         is_changed = event::poll(TICK).context("could not read the keyboard")?;
         if !is_changed {
             continue;
@@ -141,9 +129,9 @@ fn converse(
         if key.kind == KeyEventKind::Release {
             continue;
         }
-        match press(state, key, height, requests) {
-            Pressed::GoOn => {}
-            Pressed::Quit => return Ok(()),
+        let height = screen.size().map_or(0, |size| size.height);
+        if press(state, key, height, requests).is_break() {
+            return Ok(());
         }
     }
 }
@@ -163,30 +151,26 @@ fn take(state: &mut State, answer: Answer) {
     }
 }
 
-enum Pressed {
-    GoOn,
-    Quit,
-}
-
-/// Does what a key wants.
-fn press(state: &mut State, key: KeyEvent, height: u16, requests: &Sender<Request>) -> Pressed {
+/// Does what a key wants; it may be to quit.
+fn press(state: &mut State, key: KeyEvent, height: u16, requests: &Sender<Request>) -> ControlFlow<()> {
     // Where the server cannot be asked any more, the state says so.
     let ask = |request: Request| drop(requests.send(request));
-    match (&mut state.view, keys::wish(key)) {
-        (_, Some(Wish::Quit)) if key.code != KeyCode::Char('q') => return Pressed::Quit,
+    let wish = keys::wish(key);
+    match (&state.view, wish) {
+        (_, Some(Wish::Quit)) if key.code != KeyCode::Char('q') => return ControlFlow::Break(()),
         (View::Filter, _) => {
             type_filter(state, key);
-            return Pressed::GoOn;
+            return ControlFlow::Continue(());
         }
-        (_, Some(Wish::Quit)) => return Pressed::Quit,
+        (_, Some(Wish::Quit)) => return ControlFlow::Break(()),
         (View::Help, _) => {
             state.view = View::Tables;
-            return Pressed::GoOn;
+            return ControlFlow::Continue(());
         }
         _ => {}
     }
     let page = isize::try_from(height / 2).unwrap_or(1).max(1);
-    match keys::wish(key) {
+    match wish {
         Some(Wish::Help) => state.view = View::Help,
         Some(Wish::Back) => {
             if matches!(state.view, View::HeatMap { .. }) {
@@ -221,7 +205,7 @@ fn press(state: &mut State, key: KeyEvent, height: u16, requests: &Sender<Reques
         }
         Some(Wish::Quit) | None => {}
     }
-    Pressed::GoOn
+    ControlFlow::Continue(())
 }
 
 /// A key while the filter is typed.

@@ -61,7 +61,7 @@ fn parse_port(text: &str) -> Result<u16> {
 impl Server {
     /// Whether it is reached by a Unix socket, on which nothing is encrypted (`is_unixsock_path`).
     pub(super) fn is_socket(&self) -> bool {
-        is_socket(&self.host)
+        self.host.starts_with(['/', '@'])
     }
 
     /// Tells the client library.
@@ -89,11 +89,6 @@ impl fmt::Display for Server {
             None => write!(formatter, "server at \"{host}\", port {port}"),
         }
     }
-}
-
-/// Whether a host is the directory of a Unix socket.
-pub(super) fn is_socket(host: &str) -> bool {
-    host.starts_with(['/', '@'])
 }
 
 #[cfg(test)]

@@ -46,16 +46,16 @@ pub(super) fn run(
     requests: &Receiver<Request>,
     answers: &Sender<Answer>,
 ) {
+    let tell = |error: &anyhow::Error| answers.send(Answer::Trouble(format!("{error:#}"))).is_ok();
     let mut table: Option<String> = None;
     loop {
         let begun = Instant::now();
-        let outcome = look(&mut client, table.as_deref(), answers);
         let mut pause = interval;
-        match outcome {
+        match look(&mut client, table.as_deref(), answers) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                if answers.send(Answer::Trouble(format!("{error:#}"))).is_err() {
+                if !tell(&error) {
                     return;
                 }
                 if client.is_closed() {
@@ -64,12 +64,8 @@ pub(super) fn run(
                             client = connected;
                             continue;
                         }
-                        Err(error) => {
-                            if answers.send(Answer::Trouble(format!("{error:#}"))).is_err() {
-                                return;
-                            }
-                            pause = Some(PAUSE);
-                        }
+                        Err(error) if tell(&error) => pause = Some(PAUSE),
+                        Err(_) => return,
                     }
                 }
             }

@@ -37,35 +37,42 @@ pub(super) struct Look {
 
 /// Draws everything.
 pub(super) fn draw(state: &mut State, look: Look, area: Rect, buffer: &mut Buffer) {
-    let Some(observation) = state.observation.clone() else {
-        let text = state.trouble.clone().unwrap_or_else(|| "asking the server ...".to_owned());
+    let Some(observation) = &state.observation else {
+        let text = state.trouble.as_deref().unwrap_or("asking the server ...");
         return Paragraph::new(text).render(area, buffer);
     };
-    let above = above_tables(&observation, &state.change, look);
-    let below = u16::from(look.is_interactive);
+    let above = match &state.view {
+        View::HeatMap { .. } => vec![title_line(observation, &state.change)],
+        View::Tables | View::Filter | View::Help => above_tables(observation, &state.change, look),
+    };
     let height = u16::try_from(above.len()).unwrap_or(u16::MAX);
+    let below = u16::from(look.is_interactive);
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(height), Constraint::Min(0), Constraint::Length(below)]).areas(area);
+    Paragraph::new(Text::from(above)).render(top, buffer);
     match &state.view {
-        View::HeatMap { table, map } => {
-            let [title, picture, bottom] =
-                Layout::vertical([Constraint::Length(1), Constraint::Min(0), Constraint::Length(below)]).areas(area);
-            title_line(&observation, &state.change).render(title, buffer);
-            match map {
-                Some(map) => heat_map(map, look, picture, buffer),
-                None => Paragraph::new(format!("asking the server for {table} ...")).render(picture, buffer),
-            }
-            status_line(state).render(bottom, buffer);
+        View::HeatMap { map: Some(map), .. } => heat_map(map, look, middle, buffer),
+        View::HeatMap { table, map: None } => {
+            Paragraph::new(format!("asking the server for {table} ...")).render(middle, buffer);
         }
-        View::Tables | View::Filter | View::Help => {
-            Paragraph::new(Text::from(above)).render(top, buffer);
-            tables(state, &observation, look, middle, buffer);
-            status_line(state).render(bottom, buffer);
-        }
+        View::Tables | View::Filter | View::Help => match observation.tables.missing() {
+            Some(missing) => Paragraph::new(faint(format!("tables: {missing}"))).render(middle, buffer),
+            None => tables(state, look, middle, buffer),
+        },
     }
+    status_line(state).render(bottom, buffer);
     if matches!(state.view, View::Help) {
         help(area, buffer);
     }
+}
+
+/// The picture as lines of text, without the spaces at their ends.
+pub(super) fn lines(state: &mut State, look: Look, width: u16, height: u16) -> Vec<String> {
+    let area = Rect::new(0, 0, width, height);
+    let mut buffer = Buffer::empty(area);
+    draw(state, look, area, &mut buffer);
+    let line = |y: u16| (0..width).filter_map(|x| Some(buffer.cell((x, y))?.symbol())).collect::<String>();
+    (0..height).map(|y| line(y).trim_end().to_owned()).collect()
 }
 
 /// How many lines it takes to show all of it with so many tables.
@@ -188,10 +195,7 @@ fn held_back(holders: &[Holder]) -> Line<'static> {
 }
 
 /// The list of tables.
-fn tables(state: &mut State, observation: &Observation, look: Look, area: Rect, buffer: &mut Buffer) {
-    if let Some(missing) = observation.tables.missing() {
-        return Paragraph::new(faint(format!("tables: {missing}"))).render(area, buffer);
-    }
+fn tables(state: &mut State, look: Look, area: Rect, buffer: &mut Buffer) {
     state.scroll(usize::from(area.height.saturating_sub(1)));
     let columns = columns(area.width);
     let others: u16 = columns.iter().skip(1).map(|column| column.width() + 1).sum();
@@ -206,8 +210,8 @@ fn tables(state: &mut State, observation: &Observation, look: Look, area: Rect, 
         let mark = if *column == state.sorting.column { arrow } else { "" };
         cell(*column, format!("{}{mark}", column.heading()))
     });
-    let place = state.place();
     let listed = state.tables();
+    let place = state.place_among(&listed);
     let rows = listed.iter().enumerate().skip(state.offset).take(usize::from(area.height)).map(|(index, table)| {
         let cells = columns.iter().map(|column| match column {
             Column::Name => cell(*column, shortened(&column.text(table, &state.change), name_width)),
@@ -309,15 +313,6 @@ mod tests {
         state.observe(observation(0, &[("public.orders", 1000), ("public.lines", 70)]));
         state.observe(observation(2, &[("public.orders", 3000), ("public.lines", 70)]));
         state
-    }
-
-    /// The lines, without the spaces at their ends.
-    fn lines(state: &mut State, look: Look, width: u16, height: u16) -> Vec<String> {
-        let area = Rect::new(0, 0, width, height);
-        let mut buffer = Buffer::empty(area);
-        draw(state, look, area, &mut buffer);
-        let row = |y: u16| (0..width).filter_map(|x| Some(buffer.cell((x, y))?.symbol())).collect::<String>();
-        (0..height).map(|y| row(y).trim_end().to_owned()).collect()
     }
 
     #[test]

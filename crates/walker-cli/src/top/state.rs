@@ -92,20 +92,26 @@ impl State {
 
     /// The place of the chosen table in the list; the first one if none is chosen, or it is not there any more.
     pub(super) fn place(&self) -> usize {
-        self.tables().iter().position(|table| Some(table.id) == self.selected).unwrap_or_default()
+        self.place_among(&self.tables())
+    }
+
+    /// The same, where the list is at hand.
+    pub(super) fn place_among(&self, tables: &[&Table]) -> usize {
+        tables.iter().position(|table| Some(table.id) == self.selected).unwrap_or_default()
     }
 
     /// Chooses the table that is so many lines below, or above.
     pub(super) fn move_by(&mut self, lines: isize) {
-        let place = self.place().saturating_add_signed(lines);
         let tables = self.tables();
+        let place = self.place_among(&tables).saturating_add_signed(lines);
         let chosen = tables.get(place.min(tables.len().saturating_sub(1))).map(|table| table.id);
         self.selected = chosen;
     }
 
     /// The name of the chosen table.
     pub(super) fn chosen(&self) -> Option<String> {
-        self.tables().get(self.place()).map(|table| table.name.clone())
+        let tables = self.tables();
+        tables.get(self.place_among(&tables)).map(|table| table.name.clone())
     }
 
     /// Has the list scroll so that the chosen table is among the `lines` that fit.
