@@ -9,6 +9,8 @@ mod state;
 
 use std::io::{IsTerminal as _, stdin, stdout};
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use anyhow::{Context as _, Result};
 use postgres::Client;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind};
 use serde::Serialize;
+use signal_hook::consts::{SIGHUP, SIGTERM};
+use signal_hook::flag;
 
 use crate::arguments::{Format, TopArguments};
 use crate::connection;
@@ -112,6 +116,11 @@ fn converse(
     requests: &Sender<Request>,
     answers: &Receiver<Answer>,
 ) -> Result<()> {
+    // The terminal is given back also where somebody ends the command.
+    let is_ended = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGHUP] {
+        flag::register(signal, Arc::clone(&is_ended)).context("could not set up a handler for signals")?;
+    }
     let mut is_changed = true;
     loop {
         for answer in answers.try_iter() {
@@ -120,6 +129,9 @@ fn converse(
         }
         if is_changed {
             screen.draw(|frame| draw::draw(state, look, frame.area(), frame.buffer_mut())).context("could not draw")?;
+        }
+        if is_ended.load(Ordering::Relaxed) {
+            return Ok(());
         }
         is_changed = event::poll(TICK).context("could not read the keyboard")?;
         if !is_changed {

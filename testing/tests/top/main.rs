@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use screen::Screen;
-use walker_testing::{Cluster, garbagemap_cluster, start_garbagemap, wait_until_garbage_known, walker};
+use walker_testing::{
+    Cluster, Signal, garbagemap_cluster, send_signal, start_garbagemap, wait_until_garbage_known, walker,
+};
 
 const DATABASE: &str = "postgres";
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -124,5 +126,22 @@ fn it_says_what_is_missing_and_waits_for_a_server_that_restarts() -> Result<()> 
     screen.wait_for(TIMEOUT, |text| text.contains("q quit") && !text.contains("connection to server"))?;
     screen.press("\u{3}")?;
     ensure!(screen.wait(TIMEOUT)?.success());
+    Ok(())
+}
+
+#[test]
+fn a_table_that_is_dropped_is_said_and_a_signal_gives_the_terminal_back() -> Result<()> {
+    let cluster = cluster()?;
+    let mut screen = Screen::start(&top(&cluster, &["--interval", "1"])?, 80, 30)?;
+    screen.wait_for(TIMEOUT, |text| text.contains("public.orders"))?;
+    screen.press("m")?;
+    screen.wait_for(TIMEOUT, |text| text.contains("Dead tuples in orders"))?;
+    cluster.psql(DATABASE, "DROP TABLE orders")?;
+    screen.wait_for(TIMEOUT, |text| text.contains("could not find table \"public.orders\""))?;
+    screen.press("\u{1b}")?;
+    screen.wait_for(TIMEOUT, |text| text.contains("public.parts") && !text.contains("public.orders"))?;
+    send_signal(screen.process_id(), Signal::TERM)?;
+    ensure!(screen.wait(TIMEOUT)?.success());
+    ensure!(!screen.is_taken(), "the terminal was not given back");
     Ok(())
 }

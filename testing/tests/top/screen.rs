@@ -57,6 +57,11 @@ impl Screen {
         lock(&self.parser).screen().alternate_screen()
     }
 
+    /// The command's process.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Presses keys.
     ///
     /// # Errors

@@ -93,12 +93,21 @@ pub(super) fn run(
 
 /// Looks once; returns whether somebody still wants to know.
 fn look(client: &mut Client, table: Option<&str>, answers: &Sender<Answer>) -> Result<bool> {
+    // A table may be gone: the rest is told nevertheless.
+    let mut failure = None;
     if let Some(table) = table {
-        let map = summary::read(client, table, None)?;
-        if answers.send(Answer::HeatMap { table: table.to_owned(), map }).is_err() {
+        let is_wanted = match summary::read(client, table, None) {
+            Ok(map) => answers.send(Answer::HeatMap { table: table.to_owned(), map }).is_ok(),
+            Err(error) => {
+                failure = Some(error);
+                true
+            }
+        };
+        if !is_wanted {
             return Ok(false);
         }
     }
     let observation = Observation::take(client)?;
-    Ok(answers.send(Answer::Observation(Box::new(observation))).is_ok())
+    let is_wanted = answers.send(Answer::Observation(Box::new(observation))).is_ok();
+    failure.map_or(Ok(is_wanted), Err)
 }
