@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use pgwal::{Fork, Lsn, RelFileLocator, Timestamp};
 
 use crate::custom_rmgr::CustomRmgrChoice;
@@ -34,6 +35,9 @@ pub(crate) enum Command {
     Heatmap(HeatmapArguments),
     Preflight(PreflightArguments),
     Top(TopArguments),
+    Completion(CompletionArguments),
+    #[command(hide = true)]
+    ManualPages(ManualPagesArguments),
 }
 
 /// Show the records of the log, one on each line, as pg_waldump does
@@ -242,6 +246,31 @@ pub(crate) struct PreflightArguments {
     /// How to write the answer
     #[arg(long, value_name = "text|json", value_enum, default_value_t, hide_possible_values = true)]
     pub(crate) format: Format,
+}
+
+/// Print what makes a shell complete the command's words
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  source <(walker completion bash)
+  walker completion zsh > ~/.zfunc/_walker
+  walker completion fish > ~/.config/fish/completions/walker.fish
+
+Debian's package brings these files.")]
+pub(crate) struct CompletionArguments {
+    /// For which shell
+    #[arg(value_name = "bash|zsh|fish|elvish|powershell", value_enum, hide_possible_values = true)]
+    pub(crate) shell: Shell,
+}
+
+/// Write manual pages, of the command and of each subcommand
+///
+/// Made for packages. The date in them is that of SOURCE_DATE_EPOCH, if that is set.
+#[derive(Debug, Args)]
+pub(crate) struct ManualPagesArguments {
+    /// The directory to write them to
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
 }
 
 /// Which part of which log.

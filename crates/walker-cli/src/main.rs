@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod completion;
 mod connection;
 mod custom_rmgr;
 mod dump;
@@ -10,6 +11,7 @@ mod extension;
 mod garbage;
 mod heatmap;
 mod interrupt;
+mod manual_pages;
 mod observation;
 mod output;
 mod page_files;
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         Command::Heatmap(arguments) => done(heatmap::run(arguments)),
         Command::Preflight(arguments) => preflight::run(arguments),
         Command::Top(arguments) => done(top::run(arguments)),
+        Command::Completion(arguments) => done(completion::run(arguments)),
+        Command::ManualPages(arguments) => done(manual_pages::run(arguments)),
     };
     exit::finish(outcome)
 }
