@@ -20,6 +20,9 @@ pub const INSTALLATION_VARIABLE: &str = "WALKER_INSTALLATION";
 /// Names the built `walker` command; set by `cargo xtask test`.
 pub const COMMAND_VARIABLE: &str = "WALKER_BIN";
 
+/// Names the directory with the Debian packages under test; set by `cargo xtask test` and `cargo xtask package --test`.
+pub const PACKAGES_VARIABLE: &str = "WALKER_PACKAGES";
+
 /// Path of the `walker` command: named by the environment variable `WALKER_BIN`, as `cargo xtask test` does, or built
 /// beside this test.
 ///

@@ -60,8 +60,8 @@ pub use garbage_oracle::{
     garbage_differences, garbagemap_cluster, start_garbagemap, wait_until_garbage_known,
 };
 pub use installation::{
-    COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, NotFound, PG_CONFIG_VARIABLE, Version, walker,
-    walker_command,
+    COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, NotFound, PACKAGES_VARIABLE, PG_CONFIG_VARIABLE, Version,
+    walker, walker_command,
 };
 pub use log::LogMark;
 pub use poll::poll;

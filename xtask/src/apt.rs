@@ -39,6 +39,8 @@ pub(crate) enum Missing {
     Pip,
     /// With which PostgreSQL itself is compiled.
     BuildDependencies,
+    /// With which Debian's packages are made.
+    PackageTools,
 }
 
 impl Missing {
@@ -49,6 +51,7 @@ impl Missing {
             Self::Compiler => "a C compiler as cc".to_owned(),
             Self::Pip => "pip of python3".to_owned(),
             Self::BuildDependencies => "what PostgreSQL is compiled with".to_owned(),
+            Self::PackageTools => "dpkg-deb, dpkg-shlibdeps and strip, with which packages are made".to_owned(),
         }
     }
 
@@ -60,6 +63,7 @@ impl Missing {
             Self::Compiler => vec!["gcc".to_owned(), "libc6-dev".to_owned()],
             Self::Pip => vec!["python3-pip".to_owned()],
             Self::BuildDependencies => BUILD_DEPENDENCIES.map(str::to_owned).to_vec(),
+            Self::PackageTools => vec!["dpkg-dev".to_owned(), "binutils".to_owned()],
         }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn build(
         .args(["build", "--profile", profile.name(), "--features", &feature(major)])
         .args(select(packages))
         .envs(server_environment(installation)?)
+        .envs(workspace.environment(profile)?)
         .current_dir(workspace.root());
     run(&mut build)?;
     let built = workspace.built(profile);
@@ -78,7 +79,7 @@ pub(crate) fn extension_files(package: &Package) -> Result<Vec<PathBuf>> {
 }
 
 /// The library of the package pg-walker is loaded as `walker`: in Rust the name belongs to another crate.
-fn loaded_name(library: &str) -> &str {
+pub(crate) fn loaded_name(library: &str) -> &str {
     library.strip_suffix("_pg").unwrap_or(library)
 }
 

@@ -14,6 +14,7 @@ mod demo;
 mod install;
 mod libraries;
 mod load;
+mod package;
 mod postgresql;
 mod setup;
 mod soak;
@@ -35,6 +36,7 @@ enum Command {
     Demo(demo::Arguments),
     Bench(bench::Arguments),
     Install(install::Arguments),
+    Package(package::Arguments),
     Setup(setup::Arguments),
     Soak(soak::Arguments),
 }
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Install(arguments) => install::run(&arguments),
+        Command::Package(arguments) => package::run(&arguments),
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
     };

@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::Result;
-use walker_testing::{COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, temporary_directory};
+use walker_testing::{COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, PACKAGES_VARIABLE, temporary_directory};
 
 use crate::command::run as run_command;
 use crate::libraries;
+use crate::package;
 use crate::postgresql;
 use crate::setup::{prepare, server_environment};
 use crate::steps::Steps;
@@ -126,6 +127,12 @@ fn run_tests(
     steps.take(format!("private copy of PostgreSQL {major}"), || {
         libraries::install_all(workspace, installation, &libraries, directory.path())
     })?;
+    let packages = directory.path().join("packages");
+    // Made only for the tests of packages.
+    let are_wanted = arguments.is_empty() || arguments.iter().any(|word| word.to_string_lossy().contains("packages"));
+    if major == MAJOR && are_wanted && package::is_possible() {
+        steps.take("packages", || package::for_tests(workspace, major, &libraries, &packages))?;
+    }
     steps.take(format!("tests with PostgreSQL {major}"), || {
         let mut nextest = tools::nextest()?;
         nextest
@@ -135,6 +142,10 @@ fn run_tests(
             .env(INSTALLATION_VARIABLE, directory.path())
             .env(COMMAND_VARIABLE, workspace.built(Profile::Dev).join("walker"))
             .current_dir(workspace.root());
+        // Without it the tests of packages are skipped.
+        if packages.is_dir() {
+            nextest.env(PACKAGES_VARIABLE, &packages);
+        }
         run_command(&mut nextest)
     })
 }

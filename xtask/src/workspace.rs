@@ -1,6 +1,7 @@
 //! The workspace as cargo describes it: its packages and directories.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,12 +17,16 @@ pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
     packages: Vec<Package>,
+    /// What `[workspace.metadata.release]` says.
+    release: Value,
 }
 
 /// A package of the workspace.
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) description: String,
     /// Where its Cargo.toml is.
     pub(crate) directory: PathBuf,
     pub(crate) features: Vec<String>,
@@ -53,6 +58,8 @@ impl Workspace {
                 targets.iter().find(|target| strings(&target["kind"]).iter().any(|kind| kind == "cdylib"));
             Ok(Package {
                 name: string(&package["name"])?,
+                version: package["version"].as_str().unwrap_or_default().to_owned(),
+                description: package["description"].as_str().unwrap_or_default().to_owned(),
                 directory: manifest.parent().context("no directory")?.to_owned(),
                 features: package["features"].as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default(),
                 shared_library: shared_library.map(|target| string(&target["name"])).transpose()?,
@@ -65,6 +72,7 @@ impl Workspace {
             root: string(&metadata["workspace_root"])?.into(),
             target: string(&metadata["target_directory"])?.into(),
             packages: packages.iter().map(package).collect::<Result<_>>()?,
+            release: metadata["metadata"]["release"].clone(),
         })
     }
 
@@ -76,6 +84,45 @@ impl Workspace {
     /// Where cargo puts what it builds in that profile.
     pub(crate) fn built(&self, profile: Profile) -> PathBuf {
         self.target.join(profile.directory())
+    }
+
+    /// Where cargo puts everything.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// The package of that name.
+    pub(crate) fn package(&self, name: &str) -> Result<&Package> {
+        let package = self.packages.iter().find(|package| package.name == name);
+        package.with_context(|| format!("no package {name} in the workspace"))
+    }
+
+    /// What the workspace's Cargo.toml says in `[workspace.metadata.release]`.
+    pub(crate) fn release(&self, key: &str) -> Option<&str> {
+        self.release[key].as_str()
+    }
+
+    /// What makes cargo build in that profile.
+    pub(crate) fn environment(&self, profile: Profile) -> Result<Vec<(&'static str, OsString)>> {
+        if profile != Profile::Package {
+            return Ok(Vec::new());
+        }
+        let target = self.target.join(PACKAGES_TARGET);
+        // Of several that fit, rustc takes the last: the target directory may be in the repository.
+        let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let cargo_home = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo"))).context("no home")?;
+        let renamed = [(cargo_home.as_path(), "/cargo"), (&self.root, "/walker"), (&target, "/walker/target")];
+        let renamed = renamed.map(|(from, to)| format!("{}={to}", from.display()));
+        let flags = |variable: &str, separator: &str, option: &str| {
+            let before = env::var(variable).ok().filter(|before| !before.is_empty());
+            let options = renamed.iter().map(|renamed| format!("{option}={renamed}"));
+            before.into_iter().chain(options).collect::<Vec<_>>().join(separator).into()
+        };
+        Ok(vec![
+            ("CARGO_TARGET_DIR", target.into()),
+            ("CARGO_ENCODED_RUSTFLAGS", flags("CARGO_ENCODED_RUSTFLAGS", "\x1f", "--remap-path-prefix")),
+            ("CFLAGS", flags("CFLAGS", " ", "-ffile-prefix-map")),
+        ])
     }
 
     /// The packages that need no PostgreSQL to be built: the default members, and the library for tests.
@@ -102,13 +149,19 @@ impl Workspace {
 pub(crate) enum Profile {
     Dev,
     Release,
+    /// As for release, but in a directory of its own, and so that no path of this machine is in what is built: it is to be
+    /// the same wherever it is built.
+    Package,
 }
+
+/// Within cargo's target directory.
+const PACKAGES_TARGET: &str = "packages/build";
 
 impl Profile {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
-            Self::Release => "release",
+            Self::Release | Self::Package => "release",
         }
     }
 
@@ -116,6 +169,7 @@ impl Profile {
         match self {
             Self::Dev => "debug",
             Self::Release => "release",
+            Self::Package => "packages/build/release",
         }
     }
 }
