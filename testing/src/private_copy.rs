@@ -83,6 +83,10 @@ impl Installation {
         provide(share, &place(share)?)?;
         // Only compilers read these.
         if headers.is_dir() {
+            let of_extensions = headers.join("extension");
+            if of_extensions.is_dir() {
+                link_entries(&of_extensions, &place(&of_extensions)?)?;
+            }
             link_entries(headers, &place(headers)?)?;
         }
         // Programs of a PostgreSQL that is not the system's look for its own libpq beside themselves.
