@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use walker_testing::PACKAGES_VARIABLE;
 
 use crate::apt::{self, Missing, is_on_path};
@@ -35,12 +35,12 @@ use release::Release;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Major version of PostgreSQL to make a package for; may be repeated
-    #[arg(long, value_name = "MAJOR", default_values_t = [15])]
+    #[arg(long, value_name = "MAJOR", default_values_t = [TESTED])]
     pg: Vec<u32>,
     /// Where to write them [default: packages in cargo's target directory]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Install the packages below a directory of their own, and test what is in them with a server
+    /// Install the packages for PostgreSQL 15 below a directory of their own, and test them with a server
     #[arg(long)]
     test: bool,
 }
@@ -48,16 +48,26 @@ pub(crate) struct Arguments {
 /// The program without which none of this can be done.
 const DPKG_DEB: &str = "dpkg-deb";
 
+/// The major version whose packages are tested.
+const TESTED: u32 = 15;
+
 /// Whether packages can be made on this machine.
 pub(crate) fn is_possible() -> bool {
     [DPKG_DEB, "dpkg-shlibdeps", "strip"].into_iter().all(is_on_path)
 }
 
+/// Sets up what packages are made with.
+pub(crate) fn set_up() -> Result<()> {
+    if is_possible() { Ok(()) } else { apt::install(&[Missing::PackageTools]) }
+}
+
 /// `cargo xtask package`.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if !is_possible() {
-        apt::install(&[Missing::PackageTools])?;
-    }
+    ensure!(
+        !arguments.test || arguments.pg.contains(&TESTED),
+        "packages are tested with PostgreSQL {TESTED} only: add --pg {TESTED}"
+    );
+    set_up()?;
     let workspace = Workspace::load()?;
     let output = match &arguments.output {
         Some(output) => output.clone(),

@@ -13,7 +13,7 @@ use crate::postgresql;
 use crate::setup::{prepare, server_environment};
 use crate::steps::Steps;
 use crate::tools;
-use crate::workspace::{Profile, Workspace, cargo, feature, select};
+use crate::workspace::{Profile, Workspace, cargo, feature, in_ci, select};
 
 /// With this major all tests are run.
 const MAJOR: u32 = 15;
@@ -82,6 +82,10 @@ fn take(steps: &mut Steps, arguments: &Arguments) -> Result<()> {
         tools::rustfmt()?;
         tools::clippy()?;
         tools::nextest()?;
+        if in_ci() {
+            // Elsewhere the tests of packages are skipped if they cannot be made.
+            package::set_up()?;
+        }
         let installation = prepare(major)?;
         postgresql::provide_all()?;
         Ok(installation)
