@@ -80,15 +80,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut cli = cargo()?;
     cli.args(["build", "--release", "--package", "walker-cli"]).envs(workspace.environment(Profile::Package)?);
     run_command(cli.current_dir(workspace.root()))?;
-    let mut made = vec![command_package(&workspace, &majors, Profile::Package, &output)?];
+    let release = Release::of(&workspace)?;
+    let mut made = vec![command_package(&workspace, &release, &majors, Profile::Package, &output)?];
     for major in majors {
         let installation = prepare(major)?;
         let packages = workspace.released_packages(major, false);
         let built = libraries::build(&workspace, &installation, &packages, Profile::Package)?;
-        made.push(server_package(&workspace, major, &built, &output)?);
+        made.push(server_package(&workspace, &release, major, &built, &output)?);
     }
     let meta = output.join("META.json");
-    fs::write(&meta, meta::text(&workspace)?).with_context(|| format!("cannot write {}", meta.display()))?;
+    fs::write(&meta, meta::text(&workspace, &release)?).with_context(|| format!("cannot write {}", meta.display()))?;
     made.push(meta);
     for file in made {
         println!("{}", file.display());
@@ -111,8 +112,9 @@ pub(crate) fn for_tests(workspace: &Workspace, major: u32, libraries: &[Library]
         names.any(|name| libraries::loaded_name(name) == library.name)
     };
     let libraries: Vec<_> = libraries.iter().filter(is_released).cloned().collect();
-    command_package(workspace, &[major], Profile::Dev, output)?;
-    server_package(workspace, major, &libraries, output)?;
+    let release = Release::of(workspace)?;
+    command_package(workspace, &release, &[major], Profile::Dev, output)?;
+    server_package(workspace, &release, major, &libraries, output)?;
     Ok(())
 }
 
@@ -125,11 +127,16 @@ fn debian_directories(major: u32) -> Directories {
     }
 }
 
-fn server_package(workspace: &Workspace, major: u32, libraries: &[Library], output: &Path) -> Result<PathBuf> {
-    let release = Release::of(workspace)?;
+fn server_package(
+    workspace: &Workspace,
+    release: &Release,
+    major: u32,
+    libraries: &[Library],
+    output: &Path,
+) -> Result<PathBuf> {
     let packages = workspace.released_packages(major, false);
     let name = format!("postgresql-{major}-walker");
-    let mut tree = Tree::new(&name, &release)?;
+    let mut tree = Tree::new(&name, release)?;
     let directories = debian_directories(major);
     for file in server_files(workspace, &packages, libraries, &directories)? {
         tree.add(&file.from, &file.to)?;
@@ -157,9 +164,14 @@ fn server_package(workspace: &Workspace, major: u32, libraries: &[Library], outp
     )
 }
 
-fn command_package(workspace: &Workspace, majors: &[u32], profile: Profile, output: &Path) -> Result<PathBuf> {
-    let release = Release::of(workspace)?;
-    let mut tree = Tree::new("walker", &release)?;
+fn command_package(
+    workspace: &Workspace,
+    release: &Release,
+    majors: &[u32],
+    profile: Profile,
+    output: &Path,
+) -> Result<PathBuf> {
+    let mut tree = Tree::new("walker", release)?;
     let command = workspace.built(profile).join("walker");
     tree.add(&command, Path::new("/usr/bin/walker"))?;
 

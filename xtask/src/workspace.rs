@@ -26,7 +26,6 @@ pub(crate) struct Workspace {
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
-    pub(crate) description: String,
     /// Where its Cargo.toml is.
     pub(crate) directory: PathBuf,
     pub(crate) features: Vec<String>,
@@ -59,7 +58,6 @@ impl Workspace {
             Ok(Package {
                 name: string(&package["name"])?,
                 version: package["version"].as_str().unwrap_or_default().to_owned(),
-                description: package["description"].as_str().unwrap_or_default().to_owned(),
                 directory: manifest.parent().context("no directory")?.to_owned(),
                 features: package["features"].as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default(),
                 shared_library: shared_library.map(|target| string(&target["name"])).transpose()?,

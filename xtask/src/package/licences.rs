@@ -41,6 +41,7 @@ fn copyright(root: &Path) -> Result<String> {
          Comment:\n Crates by others are linked into the programs. Their names, versions and licences,\n \
          with the texts, are in licences-of-crates.gz.\n\n\
          Files: *\nCopyright: {holder}\nLicense: Expat or Apache-2.0\n\n\
+         Files: crates/heatmap/assets/*\nCopyright: 2015 Google Inc.\nLicense: Apache-2.0\n\n\
          License: Expat\n{terms}\n\
          License: Apache-2.0\n \
          On Debian systems, the full text of the Apache License, Version 2.0, is in the\n \
@@ -64,7 +65,10 @@ fn texts(workspace: &Workspace, packages: &[&str], feature: Option<&str>) -> Res
             continue;
         }
         let authors: Vec<_> = package["authors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let _ = writeln!(list, "{name}: {}\n    {}\n    {}", field("license"), field("repository"), authors.join(", "));
+        let _ = writeln!(list, "{name}: {}", field("license"));
+        for known in [field("repository"), &authors.join(", ")].into_iter().filter(|known| !known.is_empty()) {
+            let _ = writeln!(list, "    {known}");
+        }
         let directory = Path::new(field("manifest_path")).parent().context("no directory")?;
         for file in super::deb::files(directory)?.into_iter().filter(|file| file.parent() == Some(directory)) {
             let is_licence = file.file_name().and_then(|name| name.to_str()).is_some_and(|name| {

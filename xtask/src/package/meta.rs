@@ -1,6 +1,9 @@
 //! `META.json`, by which PGXN knows a distribution: PGXN Meta Spec 1.0.0.
 
-use anyhow::{Context as _, Result};
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use super::release::Release;
@@ -11,8 +14,8 @@ use crate::workspace::{Package, Workspace};
 const SPECIFICATION: &str = "1.0.0";
 
 /// Its text.
-pub(crate) fn text(workspace: &Workspace) -> Result<String> {
-    Ok(format!("{:#}\n", value(workspace, &Release::of(workspace)?)?))
+pub(crate) fn text(workspace: &Workspace, release: &Release) -> Result<String> {
+    Ok(format!("{:#}\n", value(workspace, release)?))
 }
 
 fn value(workspace: &Workspace, release: &Release) -> Result<Value> {
@@ -50,11 +53,18 @@ fn extension(workspace: &Workspace, package: &Package) -> Result<(String, Value)
     let name = control.file_stem().context("a control file without a name")?.to_string_lossy().into_owned();
     let version = &package.version;
     let script = package.directory.join(format!("{name}--{version}.sql"));
-    anyhow::ensure!(files.contains(&script), "{} does not exist", script.display());
+    ensure!(files.contains(&script), "{} does not exist", script.display());
     let file = script.strip_prefix(workspace.root())?;
     let page = if name == "walker" { "docs/worker.md" } else { "docs/garbagemap-sql.md" };
-    let value = json!({"file": file, "docfile": page, "version": version, "abstract": package.description});
+    let value = json!({"file": file, "docfile": page, "version": version, "abstract": comment(control)?});
     Ok((name, value))
+}
+
+/// What the control file says that the extension is.
+fn comment(control: &Path) -> Result<String> {
+    let text = fs::read_to_string(control).with_context(|| format!("cannot read {}", control.display()))?;
+    let comment = text.lines().find_map(|line| line.strip_prefix("comment = '")?.strip_suffix('\''));
+    comment.map(str::to_owned).with_context(|| format!("no comment in {}", control.display()))
 }
 
 #[cfg(test)]
@@ -103,6 +113,7 @@ mod tests {
         assert_eq!(provides.keys().collect::<Vec<_>>(), ["garbagemap", "walker"]);
         for extension in provides.values() {
             assert!(is_version(&extension["version"]), "{extension}");
+            assert!(!extension["abstract"].as_str().unwrap().is_empty(), "{extension}");
             for key in ["file", "docfile"] {
                 assert!(workspace.root().join(extension[key].as_str().unwrap()).is_file(), "{extension}");
             }
