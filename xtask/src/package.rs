@@ -96,7 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.test {
         let mut nextest = tools::nextest()?;
-        nextest.args(["run", "--package", "walker-testing", "-E", "binary(packages)"]);
+        nextest.args(["run", "--package", "walker-testing", "--test", "packages"]);
         nextest.env(PACKAGES_VARIABLE, output.canonicalize()?).current_dir(workspace.root());
         run_command(&mut nextest)?;
     }

@@ -26,6 +26,9 @@ pub(crate) struct Control<'a> {
     pub(crate) description: &'a [&'a str],
 }
 
+/// The directory with what a package says of itself.
+const INFORMATION: &str = "DEBIAN";
+
 /// A package that is being made: its files lie below a directory as they will lie below the root.
 #[derive(Debug)]
 pub(crate) struct Tree<'a> {
@@ -43,7 +46,9 @@ impl<'a> Tree<'a> {
     pub(crate) fn new(name: &str, release: &'a Release) -> Result<Self> {
         let scratch = temporary_directory()?;
         let tree = Self { name: name.to_owned(), release, scratch, programs: Vec::new() };
-        fs::create_dir_all(tree.root()).with_context(|| format!("cannot make {}", tree.root().display()))?;
+        // By this directory Debian's tools know what a package is made of.
+        let information = tree.root().join(INFORMATION);
+        fs::create_dir_all(&information).with_context(|| format!("cannot make {}", information.display()))?;
         let control = format!("Source: walker\n\nPackage: {name}\nArchitecture: any\n");
         fs::write(tree.scratch().join("debian/control"), control).context("cannot write debian/control")?;
         Ok(tree)
@@ -130,10 +135,7 @@ impl<'a> Tree<'a> {
         let mut command = Command::new("dpkg-shlibdeps");
         // The server's functions are found in the server: nothing is to be said of symbols.
         command.args(["-O", "--warnings=0"]).current_dir(self.scratch());
-        for program in &self.programs {
-            command.arg("-e").arg(program);
-        }
-        let printed = capture(&mut command)?;
+        let printed = capture(command.args(&self.programs))?;
         let depends = printed.trim().strip_prefix("shlibs:Depends=");
         depends.map(str::to_owned).with_context(|| format!("dpkg-shlibdeps tells no dependencies: {printed}"))
     }
@@ -149,12 +151,12 @@ impl<'a> Tree<'a> {
         let installed = files(&root)?;
         let size = installed_size(&root)?;
         let text = control.text(&self.name, release, size);
-        self.write(Path::new("/DEBIAN/control"), text.as_bytes())?;
+        self.write(&Path::new(INFORMATION).join("control"), text.as_bytes())?;
         let regular = installed.iter().filter(|file| !file.is_symlink());
         let names = regular.map(|file| file.strip_prefix(&root)).collect::<Result<Vec<_>, _>>()?;
         let sums = capture(Command::new("md5sum").args(names).current_dir(&root))?;
-        self.write(Path::new("/DEBIAN/md5sums"), sums.as_bytes())?;
-        set_permissions(&root.join("DEBIAN"))?;
+        self.write(&Path::new(INFORMATION).join("md5sums"), sums.as_bytes())?;
+        set_permissions(&root.join(INFORMATION))?;
 
         fs::create_dir_all(output).with_context(|| format!("cannot make {}", output.display()))?;
         let file = format!("{}_{}_{}.deb", self.name, release.debian_version, release.architecture);
@@ -235,7 +237,8 @@ fn set_permissions(directory: &Path) -> Result<()> {
 
 /// In KiB, as dpkg-gencontrol estimates it: a directory or link counts one.
 fn installed_size(root: &Path) -> Result<u64> {
-    let sizes = everything(root)?.into_iter().map(|path| -> Result<u64> {
+    let installed = everything(root)?.into_iter().filter(|path| !path.starts_with(root.join(INFORMATION)));
+    let sizes = installed.map(|path| -> Result<u64> {
         let metadata = path.symlink_metadata().with_context(|| format!("cannot look at {}", path.display()))?;
         Ok(if metadata.is_file() { metadata.len().div_ceil(1024) } else { 1 })
     });
