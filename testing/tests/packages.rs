@@ -228,7 +228,7 @@ fn clean(root: &Root, mut cluster: Cluster) -> Result<()> {
     root.dpkg(["--remove", SERVER, COMMAND])?;
     assert_eq!(root.of_ours()?, BTreeSet::new());
     cluster.restart(Mode::Fast)?;
-    // Made while it shut down, if at all: without a worker nobody else would let go of it.
+    // Nor has the worker made it again while it was there.
     assert_eq!(cluster.psql(DATABASE, "SELECT count(*) FROM pg_replication_slots")?, "0");
     assert_eq!(cluster.psql(DATABASE, "SELECT count(*) > 0 FROM plain")?, "t");
     assert_eq!(

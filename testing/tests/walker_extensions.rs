@@ -1,5 +1,5 @@
-//! What an administrator does with the extensions: makes, moves, dumps and restores them, sets them up by the sample of the
-//! settings, and does away with them.
+//! What an administrator does with the extensions: makes, moves, dumps and restores them, sets them up by the sample of
+//! the settings, and does away with them.
 
 use std::collections::BTreeMap;
 use std::fs;

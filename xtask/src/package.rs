@@ -1,7 +1,7 @@
 //! `cargo xtask package`.
 //!
-//! `postgresql-15-walker` and its siblings have what `cargo xtask install` puts into a PostgreSQL, where Debian's packages
-//! of extensions put it; `walker` has the command, its manual pages and what makes shells complete it. `META.json`
+//! `postgresql-15-walker` and its siblings have what `cargo xtask install` puts into a PostgreSQL, where Debian's
+//! packages of extensions put it; `walker` has the command, its manual pages and what makes shells complete it. `META.json`
 //! describes the extensions for PGXN.
 
 mod deb;
@@ -28,10 +28,10 @@ use release::Release;
 
 /// Makes Debian packages and META.json.
 ///
-/// Builds for release: for each major version of PostgreSQL a package postgresql-MAJOR-walker with the libraries, and the
-/// package walker with the command. They are the same byte for byte wherever and whenever they are made of the same
-/// sources, with the same compiler; the date in them is SOURCE_DATE_EPOCH, or that of the last commit. DEBFULLNAME and DEBEMAIL
-/// name the maintainer.
+/// Builds for release: for each major version of PostgreSQL a package postgresql-MAJOR-walker with the libraries, and
+/// the package walker with the command. They are the same byte for byte wherever and whenever they are made of the same
+/// sources, with the same compiler; the date in them is SOURCE_DATE_EPOCH, or that of the last commit. DEBFULLNAME and
+/// DEBEMAIL name the maintainer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Major version of PostgreSQL to make a package for; may be repeated
@@ -103,8 +103,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The packages for tests, from what was built for the other tests: what makes a package one is the same, and a build for
-/// release would take minutes. `cargo xtask package --test` tests those for release.
+/// The packages for tests, from what was built for the other tests: what makes a package one is the same, and a build
+/// for release would take minutes. `cargo xtask package --test` tests those for release.
 pub(crate) fn for_tests(workspace: &Workspace, major: u32, libraries: &[Library], output: &Path) -> Result<()> {
     let released = workspace.released_packages(major, false);
     let is_released = |library: &&Library| {

@@ -34,8 +34,8 @@ const INFORMATION: &str = "DEBIAN";
 pub(crate) struct Tree<'a> {
     name: String,
     release: &'a Release,
-    /// As that of a source package, since `dpkg-shlibdeps` expects it so: below `debian` a file `control`, and the package
-    /// in a directory with its name.
+    /// As that of a source package, since `dpkg-shlibdeps` expects it so: below `debian` a file `control`, and the
+    /// package in a directory with its name.
     scratch: tempfile::TempDir,
     /// Those with machine code.
     programs: Vec<PathBuf>,
