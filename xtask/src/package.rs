@@ -29,9 +29,9 @@ use release::Release;
 /// Makes Debian packages and META.json.
 ///
 /// Builds for release: for each major version of PostgreSQL a package postgresql-MAJOR-walker with the libraries, and
-/// the package walker with the command. They are the same byte for byte wherever and whenever they are made of the same
-/// sources, with the same compiler; the date in them is SOURCE_DATE_EPOCH, or that of the last commit. DEBFULLNAME and
-/// DEBEMAIL name the maintainer.
+/// the package walker with the command. Made again in the same place, of the same sources and by the same compiler, they
+/// are the same byte for byte; the date in them is SOURCE_DATE_EPOCH, or that of the last commit. DEBFULLNAME and DEBEMAIL
+/// name the maintainer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Major version of PostgreSQL to make a package for; may be repeated

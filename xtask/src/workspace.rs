@@ -147,8 +147,7 @@ impl Workspace {
 pub(crate) enum Profile {
     Dev,
     Release,
-    /// As for release, but in a directory of its own, and so that no path of this machine is in what is built: it is to be
-    /// the same wherever it is built.
+    /// As for release, but in a directory of its own, and so that no path of this machine is in what is built.
     Package,
 }
 
