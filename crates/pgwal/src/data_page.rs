@@ -214,12 +214,14 @@ impl DataPage {
     /// [`PageHeaderError`] if the page is new, its pointers are out of order, or it has flags that there are not.
     pub fn check_header(&self) -> Result<(), PageHeaderError> {
         let (lower, upper, special) = (self.lower(), self.upper(), self.special_offset());
-        if self.is_new() {
-            return Err(PageHeaderError::New);
-        }
         let ordered = Self::HEADER_SIZE <= usize::from(lower) && lower <= upper && upper <= special;
         if !ordered || usize::from(special) > Self::SIZE || !special.is_multiple_of(8) {
-            return Err(PageHeaderError::Pointers { lower, upper, special });
+            let is_new = self.is_new();
+            return Err(if is_new {
+                PageHeaderError::New
+            } else {
+                PageHeaderError::Pointers { lower, upper, special }
+            });
         }
         if self.flags() & !Self::VALID_FLAGS != 0 { Err(PageHeaderError::Flags(self.flags())) } else { Ok(()) }
     }

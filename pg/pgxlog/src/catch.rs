@@ -1,5 +1,6 @@
 //! PostgreSQL's ERRORs as values.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use pgrx::pg_sys;
@@ -21,14 +22,20 @@ unsafe extern "C-unwind" {
 ///
 /// # Errors
 /// The error's message with its detail, or what the panic says.
+#[inline]
 pub fn catch_error<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     // pgrx's builder takes as long as a record of the log may, so only when something was raised.
-    catch_unwind(AssertUnwindSafe(call)).or_else(|raised| {
-        PgTryBuilder::new(AssertUnwindSafe(|| -> Result<T, String> { resume_unwind(raised) }))
-            .catch_others(|error| Err(text(&error)))
-            .catch_rust_panic(|error| Err(text(&error)))
-            .execute()
-    })
+    catch_unwind(AssertUnwindSafe(call)).map_err(raised_error)
+}
+
+/// The text of what was raised: an ERROR, which PostgreSQL still has and forgets now, or a panic.
+#[cold]
+#[inline(never)]
+fn raised_error(raised: Box<dyn Any + Send>) -> String {
+    PgTryBuilder::new(AssertUnwindSafe(|| -> String { resume_unwind(raised) }))
+        .catch_others(|error| text(&error))
+        .catch_rust_panic(|error| text(&error))
+        .execute()
 }
 
 /// As [`catch_error`]; after an ERROR or panic, releases what it left behind.

@@ -62,6 +62,25 @@ impl HeldBuffer {
     pub(crate) unsafe fn locked(buffer: pg_sys::Buffer) -> Self {
         held_locks::note(buffer);
         // SAFETY: promised by the caller.
+        unsafe { Self::noted(buffer) }
+    }
+
+    /// As [`HeldBuffer::locked`], while a record is replayed.
+    ///
+    /// # Safety
+    /// As there; this is the process that replays the log, and has no transaction.
+    #[inline]
+    pub(crate) unsafe fn locked_in_redo(buffer: pg_sys::Buffer) -> Self {
+        held_locks::note_in_redo(buffer);
+        // SAFETY: promised by the caller.
+        unsafe { Self::noted(buffer) }
+    }
+
+    /// # Safety
+    /// As [`HeldBuffer::locked`].
+    #[inline]
+    unsafe fn noted(buffer: pg_sys::Buffer) -> Self {
+        // SAFETY: promised by the caller.
         let mut held = unsafe { Self::pinned(buffer) };
         held.locked_at = held_locks::releases();
         held

@@ -87,6 +87,19 @@ pub(crate) fn note(buffer: pg_sys::Buffer) {
     }
 }
 
+/// Notes that `buffer` was locked to replay a record. There are no transactions then that could release it, and PostgreSQL would
+/// have waited for ever if it had been locked already.
+///
+/// # Panics
+/// With an ERROR if this process holds too many locks.
+#[inline]
+pub(crate) fn note_in_redo(buffer: pg_sys::Buffer) {
+    let count = count();
+    let Some(free) = HELD.get(count) else { refuse(buffer, false) };
+    free.buffer.store(buffer, Relaxed);
+    COUNT.store(count + 1, Relaxed);
+}
+
 #[cold]
 fn refuse(buffer: pg_sys::Buffer, is_room: bool) -> ! {
     let message = if is_room {

@@ -126,7 +126,7 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
         let is_same = |other: &pg_sys::DecodedBkpBlock| {
             (other.blkno, other.forknum, locator(other)) == (block.blkno, block.forknum, locator(block))
         };
-        if blocks.iter().filter(|other| other.in_use && is_same(other)).count() > 1 {
+        if blocks.len() > 1 && blocks.iter().filter(|other| other.in_use && is_same(other)).count() > 1 {
             // PostgreSQL would wait for ever for the lock that it holds itself.
             return Err(format!("the block of block {id} is twice in the record").into());
         }
@@ -148,13 +148,7 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
                 pg_sys::XLogReadBufferForRedoExtended(reader, id, mode, for_cleanup, &raw mut buffer)
             };
             // Whatever the action, a buffer that was found is pinned and locked.
-            (action, (buffer != 0).then(|| HeldBuffer::locked(buffer)))
-        };
-        let action = match action {
-            pg_sys::XLogRedoAction::BLK_NEEDS_REDO => RedoAction::NeedsRedo,
-            pg_sys::XLogRedoAction::BLK_RESTORED => RedoAction::Restored,
-            pg_sys::XLogRedoAction::BLK_DONE => RedoAction::Done,
-            _ => RedoAction::NotFound,
+            (action, (buffer != 0).then(|| HeldBuffer::locked_in_redo(buffer)))
         };
         // SAFETY: the block's data is in the reader's buffers, and the reader holds the record.
         let (data, end) = unsafe { (block_data(block), Lsn::new((*self.reader.as_ptr()).EndRecPtr)) };
@@ -166,7 +160,8 @@ impl<'r, T: CustomRmgr> Redo<'r, T> {
 /// One of a record's blocks while it is replayed. Dropped, it is unlocked.
 #[derive(Debug)]
 pub struct RedoBlock<'r> {
-    action: RedoAction,
+    /// As PostgreSQL says it.
+    action: pg_sys::XLogRedoAction::Type,
     held: Option<HeldBuffer>,
     /// Whether the record makes it anew.
     will_init: bool,
@@ -182,7 +177,12 @@ impl<'r> RedoBlock<'r> {
     /// What is to be done with it.
     #[must_use]
     pub fn action(&self) -> RedoAction {
-        self.action
+        match self.action {
+            pg_sys::XLogRedoAction::BLK_NEEDS_REDO => RedoAction::NeedsRedo,
+            pg_sys::XLogRedoAction::BLK_RESTORED => RedoAction::Restored,
+            pg_sys::XLogRedoAction::BLK_DONE => RedoAction::Done,
+            _ => RedoAction::NotFound,
+        }
     }
 
     /// The block's number.
@@ -216,7 +216,9 @@ impl<'r> RedoBlock<'r> {
         &mut self,
         change: impl FnOnce(&mut DataPage, &'r [u8]) -> Result<(), E>,
     ) -> Result<(), RedoError> {
-        let (RedoAction::NeedsRedo, Some(held)) = (self.action, self.held.as_mut()) else { return Ok(()) };
+        let (pg_sys::XLogRedoAction::BLK_NEEDS_REDO, Some(held)) = (self.action, self.held.as_mut()) else {
+            return Ok(());
+        };
         // Nobody may see or write the page if it stays half changed, whether by an error or a panic.
         held.keep_locked(true);
         self.has_failed.set(true);
@@ -238,7 +240,7 @@ impl<'r> RedoBlock<'r> {
         }
         held.keep_locked(false);
         self.has_failed.set(false);
-        self.action = RedoAction::Done;
+        self.action = pg_sys::XLogRedoAction::BLK_DONE;
         Ok(())
     }
 }

@@ -34,29 +34,44 @@ pub(super) fn table<R: ResourceManager>() -> pg_sys::RmgrData {
 type Decode = unsafe extern "C-unwind" fn(*mut pg_sys::LogicalDecodingContext, *mut pg_sys::XLogRecordBuffer);
 
 unsafe extern "C-unwind" fn redo<R: ResourceManager>(reader: *mut pg_sys::XLogReaderState) {
-    let replay = |arena: &Arena<'_>| -> Result<(), String> {
-        // SAFETY: PostgreSQL gives a reader that has just read a record, and reads no other before we return.
-        let (info, reader) = unsafe { ((*(*reader).record).header.xl_info, NonNull::new_unchecked(reader)) };
-        let code = OperationCode::from_info(info);
-        let operation = <R::Records as CustomRmgr>::Operation::from_code(code);
-        let operation = operation.ok_or_else(|| format!("unknown op code {}", code.info()))?;
-        let record = OnceCell::new();
-        // SAFETY: as above; and the borrow ends before the record does, whose type does not let the compiler see that.
-        let mut redo = unsafe { Redo::new(operation, NonNull::from(&record).as_ref(), reader, arena) };
-        let outcome = R::redo(&mut redo);
-        outcome.map_err(|error| error.to_string())?;
-        if redo.has_failed.get() {
-            return Err("a page was left half changed".to_owned());
-        }
-        // By `mem::forget`: the next record that changes the block would wait for ever.
-        if held_locks::is_any_held() { Err("a block was left locked".to_owned()) } else { Ok(()) }
+    // SAFETY: PostgreSQL gives a reader that has just read a record, and reads no other before we return.
+    let replay = |arena: &Arena<'_>| unsafe { replay::<R>(NonNull::new_unchecked(reader), arena) };
+    catch_error(|| Arena::with(replay)).unwrap_or_else(|text| end_of_recovery::<R>(&text));
+}
+
+/// Replays the record that the reader has just read, or ends the server.
+///
+/// # Safety
+/// As [`Redo::new`], and `reader` reads no other record before this returns.
+#[inline(always)] // One frame less for each record.
+unsafe fn replay<R: ResourceManager>(reader: NonNull<pg_sys::XLogReaderState>, arena: &Arena<'_>) {
+    // SAFETY: promised by the caller.
+    let code = OperationCode::from_info(unsafe { (*(*reader.as_ptr()).record).header.xl_info });
+    let Some(operation) = <R::Records as CustomRmgr>::Operation::from_code(code) else {
+        end_of_recovery::<R>(&format!("unknown op code {}", code.info()));
     };
-    // The error's context, which PostgreSQL adds, tells position, operation and description of the record.
-    if let Err(text) = catch_error(|| Arena::with(replay)).and_then(|outcome| outcome) {
-        // SAFETY: a string of PostgreSQL's.
-        let name = R::Records::NAME.to_string_lossy();
-        end_of_server(format!("redo of resource manager \"{name}\" failed: {text}"));
+    let record = OnceCell::new();
+    // SAFETY: promised by the caller; and the borrow ends before the record does, whose type does not let the compiler see that.
+    let mut redo = unsafe { Redo::new(operation, NonNull::from(&record).as_ref(), reader, arena) };
+    if let Err(error) = R::redo(&mut redo) {
+        end_of_recovery::<R>(&error.to_string());
     }
+    if redo.has_failed.get() {
+        end_of_recovery::<R>("a page was left half changed");
+    }
+    // By `mem::forget`: the next record that changes the block would wait for ever.
+    if held_locks::is_any_held() {
+        end_of_recovery::<R>("a block was left locked");
+    }
+}
+
+/// Ends the server. The error's context, which PostgreSQL adds, tells position, operation and description of the record.
+#[cold]
+#[inline(never)]
+fn end_of_recovery<R: ResourceManager>(text: &str) -> ! {
+    // SAFETY: a string of PostgreSQL's.
+    let name = R::Records::NAME.to_string_lossy();
+    end_of_server(format!("redo of resource manager \"{name}\" failed: {text}"));
 }
 
 unsafe extern "C-unwind" fn describe<R: ResourceManager>(
