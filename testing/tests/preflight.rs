@@ -282,7 +282,7 @@ fn of_server(cluster: &Cluster) -> Result<Result<String, String>> {
         return Ok(Err(if row[4] == "syntax error" { format!("line {},", row[3]) } else { String::new() }));
     }
     let last = rows.iter().rfind(|row| row[0].eq_ignore_ascii_case(LIBRARIES));
-    Ok(Ok(last.map(|row| format!("= '{}' (\"{}\", line {})", row[1], row[2], row[3])).unwrap_or_default()))
+    Ok(Ok(last.map(|row| format!("= '{}'\n(\"{}\", line {})", row[1], row[2], row[3])).unwrap_or_default()))
 }
 
 fn compare(cluster: &Cluster, content: &str) -> Result<()> {
@@ -324,7 +324,7 @@ fn settings_are_found_where_a_server_finds_them() -> Result<()> {
         }
     }
     let answer = preflight_of(&cluster, &[])?;
-    ensure!(answer.text.contains("= '' (the default: not set in "), "{answer:?}");
+    ensure!(answer.text.contains("= ''\n(the default: not set in "), "{answer:?}");
     Ok(())
 }
 
@@ -337,6 +337,9 @@ fn the_command_line_of_the_last_start_counts() -> Result<()> {
     let start = "/bin/postgres \"-D\" \"/data\" \"-c\" \"shared_preload_libraries=a,b\"\n";
     fs::write(&options, start)?;
     let answer = preflight_of(&cluster, &[])?;
-    ensure!(answer.text.contains("shared_preload_libraries = 'a,b' (the command line of the last start"), "{answer:?}");
+    ensure!(
+        answer.text.contains("shared_preload_libraries = 'a,b'\n(the command line of the last start"),
+        "{answer:?}"
+    );
     Ok(())
 }

@@ -15,11 +15,16 @@ use crate::top::Column;
 
 /// Walks over PostgreSQL's write-ahead log (WAL), and shows where the dead tuples of tables are
 #[derive(Debug, Parser)]
-#[command(name = "walker", version, propagate_version = true, args_override_self = true)]
-#[command(
-    after_help = "The exit status is 0 if all was done, and 1 if not or if the command line is wrong, as that of pg_waldump; \
-                  `walker preflight` has more."
-)]
+#[command(name = "walker", version, propagate_version = true, args_override_self = true, max_term_width = 80)]
+#[command(after_help = "\
+Examples:
+  walker top --dbname shop
+  walker heatmap --dbname shop --table orders
+  walker stats --pgdata /var/lib/postgresql/15/main
+  walker help dump
+
+The exit status is 0 if all was done, and 1 if not or if the command line is
+wrong, as that of pg_waldump; `walker preflight` has more.")]
 pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -53,13 +58,14 @@ Examples:
   walker dump --path archive --start 0/1500000 --end 0/2000000 --rmgr Heap --rmgr Heap2
   walker dump --path archive --relation 1663/5/16384 --block 0 --bkp-details
   walker dump --path archive --xid 4711 --format json
-  walker dump --path archive --since '2026-01-02 03:00' --until '2026-01-02 03:05' --stats=record
+  walker dump --since '2026-01-02 03:00' --until '2026-01-02 03:05' --stats
   walker dump --path archive --relation 1663/5/16384 --save-fullpage pages --quiet
   walker dump --pgdata /var/lib/postgresql/15/main --follow
   walker dump --rmgr list
   walker dump --path archive --custom-rmgr 128=test_custom_rmgrs
 
-The exit status is 0 if all was shown, and 1 if not or if the command line is wrong.")]
+The exit status is 0 if all was shown, and 1 if not or if the command line is
+wrong.")]
 pub(crate) struct DumpArguments {
     #[command(flatten)]
     pub(crate) wal: WalArguments,
@@ -98,23 +104,29 @@ Examples:
   walker stats --pgdata /var/lib/postgresql/15/main
   walker stats --path archive --start 0/1500000 --per-record --format json
   walker stats --path archive --by relation --top 20
-  walker stats --path archive --by block-range --blocks-per-range 1024 --relation 1663/5/16384
+  walker stats --by block-range --blocks-per-range 1024 -R 1663/5/16384
   walker stats --path archive --by transaction --top 10 --since '2026-01-02 03:00'
 
 By relation, fork or block range:
-  A record counts once in the row of each relation (fork, range) of which it changes blocks, so that N may add up to
-  more than the number of records. Bytes add up exactly: an image, and what a record holds for one block, belong to that
-  block; everything else in the record to its first block. Records that change no blocks are the row \"-\". There is one
-  row in memory for each that is shown or added up in \"others\".
+  A record counts once in the row of each relation (fork, range) of which it
+  changes blocks, so that N may add up to more than the number of records. Bytes
+  add up exactly: an image, and what a record holds for one block, belong to
+  that block; everything else in the record to its first block. Records that
+  change no blocks are the row \"-\". There is one row in memory for each that is
+  shown or added up in \"others\".
 
 By transaction:
-  A record belongs to the transaction that wrote it, a COMMIT PREPARED or ROLLBACK PREPARED to the prepared one.
-  Subtransactions are added to their transaction where the log tells it: with its commit or abort, by an ASSIGNMENT
-  record, or with wal_level = logical. A subtransaction that was rolled back alone and of which nothing tells this has a
-  row of its own. The outcome is known if the record of the end is among those that are counted. Records outside of
-  transactions are the row \"-\". With --top, only those rows and the running transactions are kept in memory.
+  A record belongs to the transaction that wrote it, a COMMIT PREPARED or
+  ROLLBACK PREPARED to the prepared one. Subtransactions are added to their
+  transaction where the log tells it: with its commit or abort, by an ASSIGNMENT
+  record, or with wal_level = logical. A subtransaction that was rolled back
+  alone and of which nothing tells this has a row of its own. The outcome is
+  known if the record of the end is among those that are counted. Records
+  outside of transactions are the row \"-\". With --top, only those rows and the
+  running transactions are kept in memory.
 
-The exit status is 0 if all was counted, and 1 if not or if the command line is wrong.")]
+The exit status is 0 if all was counted, and 1 if not or if the command line is
+wrong.")]
 pub(crate) struct StatsArguments {
     #[command(flatten)]
     pub(crate) wal: WalArguments,
@@ -150,7 +162,11 @@ Examples:
   walker garbage --pgdata /var/lib/postgresql/15/main
   walker garbage --path archive --start 0/1500000 --format json
 
-What a table held before the first record that is read is known only as far as the log touched its blocks since.")]
+What a table held before the first record that is read is known only as far as
+the log touched its blocks since.
+
+The exit status is 0 if all was counted, and 1 if not or if the command line is
+wrong.")]
 pub(crate) struct GarbageArguments {
     #[command(flatten)]
     pub(crate) wal: WalArguments,
@@ -165,12 +181,15 @@ pub(crate) struct GarbageArguments {
 #[command(after_help = "\
 Examples:
   walker heatmap --dbname shop --table orders
-  walker heatmap -h db.example.com -U report -d shop --table public.orders --output orders.png
-  walker heatmap --dbname 'service=shop' --table orders --blocks-per-range 64 --colour never
-  walker heatmap --dbname 'postgresql://report@db.example.com/shop?sslmode=verify-full' --table orders
+  walker heatmap -h db.example.com -U report -d shop -t orders -o orders.png
+  walker heatmap --dbname 'service=shop' --table orders --blocks-per-range 64
+  walker heatmap -d 'postgresql://db.example.com/shop?sslmode=verify-full' -t t
 
-Environment variables, the password file, the service file and TLS (sslmode and the keywords
-beside it) are used as by psql.")]
+Environment variables, the password file, the service file and TLS (sslmode and
+the keywords beside it) are used as by psql.
+
+The exit status is 0 if the table was drawn, and 1 if not or if the command line
+is wrong.")]
 pub(crate) struct HeatmapArguments {
     /// The table, with its schema unless that is in search_path
     #[arg(short, long, value_name = "NAME")]
@@ -183,9 +202,6 @@ pub(crate) struct HeatmapArguments {
     pub(crate) output: Option<PictureFile>,
     #[command(flatten)]
     pub(crate) terminal: TerminalArguments,
-    /// Print help
-    #[arg(short = '?', long, action = ArgAction::Help)]
-    help: Option<bool>,
     #[command(flatten)]
     pub(crate) connection: ConnectionArguments,
 }
@@ -201,17 +217,18 @@ pub(crate) struct HeatmapArguments {
 Examples:
   walker preflight --pgdata /var/lib/postgresql/15/main
   walker preflight archive --pgdata restored
-  walker preflight archive --pgdata restored --provides 128=my_extension --format json
-  walker preflight archive --start 0/1500000 --shared-preload-libraries 'auto_explain, pg_tde'
+  walker preflight archive --pgdata restored --provides 128=my_extension
+  walker preflight archive --shared-preload-libraries 'auto_explain, pg_tde'
 
-With --pgdata, what is looked at begins where recovery will, as backup_label or else
-global/pg_control says, and follows the timeline that recovery will follow. The setting is read
-from postgresql.conf, what that includes, and postgresql.auto.conf, or from the command line of the
-last start (postmaster.opts) if it was given there; another command line may override it.
+With --pgdata, what is looked at begins where recovery will, as backup_label or
+else global/pg_control says, and follows the timeline that recovery will follow.
+The setting is read from postgresql.conf, what that includes, and
+postgresql.auto.conf, or from the command line of the last start
+(postmaster.opts) if it was given there; another command line may override it.
 
-The exit status is 0 if no custom resource manager is needed or all are registered by libraries
-that are loaded; 1 if one is missing, something could not be read or the command line is wrong;
-and 2 if it cannot be told.")]
+The exit status is 0 if no custom resource manager is needed or all are
+registered by libraries that are loaded; 1 if one is missing, something could
+not be read or the command line is wrong; and 2 if it cannot be told.")]
 pub(crate) struct PreflightArguments {
     /// Directory with the log's segments, such as an archive, or with a pg_wal that holds them; without --pgdata it may be one
     /// segment. With --pgdata, the log in its pg_wal is looked at too
@@ -256,7 +273,9 @@ Examples:
   walker completion zsh > ~/.zfunc/_walker
   walker completion fish > ~/.config/fish/completions/walker.fish
 
-Debian's package brings these files.")]
+Debian's package brings these files.
+
+The exit status is 0, and 1 if the command line is wrong.")]
 pub(crate) struct CompletionArguments {
     /// For which shell
     #[arg(value_name = "bash|zsh|fish|elvish|powershell", value_enum, hide_possible_values = true)]
@@ -370,9 +389,13 @@ Examples:
   walker top --dbname shop --once --sort growth --limit 5
   walker top --dbname 'service=shop' --format json
 
-The extensions walker and garbagemap must be in the database; what is missing is said. Members of
-pg_monitor see all of it, others their own tables. Environment variables, the password file, the
-service file and TLS are used as by psql. The key h tells what keys do.")]
+The extensions walker and garbagemap must be in the database; what is missing is
+said. Members of pg_monitor see all of it, others their own tables. Environment
+variables, the password file, the service file and TLS are used as by psql. The
+key h tells what keys do.
+
+The exit status is 0 at the end, and 1 if the server cannot be asked or the
+command line is wrong.")]
 pub(crate) struct TopArguments {
     /// Print it once, with rates over a second, and end
     #[arg(long)]
@@ -395,9 +418,6 @@ pub(crate) struct TopArguments {
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) terminal: TerminalArguments,
-    /// Print help
-    #[arg(short = '?', long, action = ArgAction::Help)]
-    help: Option<bool>,
     #[command(flatten)]
     pub(crate) connection: ConnectionArguments,
 }
@@ -430,6 +450,10 @@ pub(crate) struct ConnectionArguments {
     /// User name
     #[arg(short = 'U', long, value_name = "USER")]
     pub(crate) username: Option<String>,
+    // Here once for all commands that connect, since -h is the host in them as in psql: they have to disable clap's own.
+    /// Print help
+    #[arg(short = '?', long, action = ArgAction::Help, help_heading = None::<&str>)]
+    pub(crate) help: Option<bool>,
 }
 
 /// How records are written.

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Error, Result, bail};
 use postgres::config::ChannelBinding;
+use postgres::error::SqlState;
 use postgres::{Client, Config};
 
 use crate::arguments::ConnectionArguments;
@@ -194,7 +195,14 @@ fn explain(error: &postgres::Error, server: &Server) -> Failure {
     if let Some(server_error) = error.as_db_error() {
         let (severity, text) = (server_error.severity(), server_message(error));
         let text = format!("connection to {server} failed: {severity}:  {text}");
-        return Failure { text, hint: server_error.hint().map(str::to_owned) };
+        let own = match *server_error.code() {
+            SqlState::INVALID_CATALOG_NAME => {
+                Some("Name the database by --dbname; without it the user's name is taken.")
+            }
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Some("Name the user by --username."),
+            _ => None,
+        };
+        return Failure { text, hint: server_error.hint().or(own).map(str::to_owned) };
     }
     let failure = |cause: &str, hint: Option<&str>| Failure {
         text: format!("connection to {server} failed: {cause}"),

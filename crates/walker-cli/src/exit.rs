@@ -1,9 +1,11 @@
 //! How the command ends: the exit code, and the message on stderr in PostgreSQL's manner.
 
 use std::fmt;
+use std::io::{Write as _, stderr};
 use std::process::ExitCode;
 
 use anyhow::{Error, Result};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::output::OutputError;
 
@@ -54,7 +56,7 @@ pub(crate) fn finish(outcome: Result<Exit>) -> ExitCode {
         Ok(exit) => exit,
         Err(error) if is_broken_pipe(&error) => Exit::Success,
         Err(error) => {
-            eprint!("{}", report(&error));
+            tell(&report(&error));
             Exit::Failure
         }
     };
@@ -63,14 +65,31 @@ pub(crate) fn finish(outcome: Result<Exit>) -> ExitCode {
 
 /// Tells stderr of something that does not end the command.
 pub(crate) fn warn(message: &dyn fmt::Display) {
-    eprintln!("walker: warning: {message}");
+    tell(&format!("walker: warning: {message}\n"));
+}
+
+/// Writes to stderr. Where that has gone, as behind `2>&1 | head`, the exit code alone has to tell.
+pub(crate) fn tell(text: &str) {
+    let _ = stderr().write_all(text.as_bytes());
 }
 
 /// Prints clap's answer to the command line: the help or version that was asked for, or what is wrong.
-pub(crate) fn refuse(answer: &clap::Error) -> ExitCode {
+pub(crate) fn refuse(mut answer: clap::Error) -> ExitCode {
+    if let Some(table) = table_without_option(&answer) {
+        let advice = format!("to name a table, use '--table {table}'");
+        answer.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+    }
     // Where it cannot be printed, the code alone has to tell.
     let _ = answer.print();
     if answer.use_stderr() { Exit::Failure.into() } else { Exit::Success.into() }
+}
+
+/// What was given as an argument to a command that takes none, and wants a table by `--table`.
+fn table_without_option(answer: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(argument)) = answer.get(ContextKind::InvalidArg) else { return None };
+    let usage = answer.get(ContextKind::Usage)?.to_string();
+    let is_name = answer.kind() == ErrorKind::UnknownArgument && !argument.starts_with('-');
+    (is_name && usage.contains("--table")).then(|| argument.clone())
 }
 
 /// The lines that stderr shows.
@@ -103,6 +122,18 @@ mod tests {
         let error = Err::<(), _>(Hinted::error("no such file", "look elsewhere")).context("could not open it");
         let expected = "walker: error: could not open it: no such file\nwalker: hint: look elsewhere\n";
         assert_eq!(report(&error.unwrap_err()), expected);
+    }
+
+    #[test]
+    fn who_forgets_the_name_of_an_option_is_told_it() {
+        use clap::Parser as _;
+        let refused = |line: &str| {
+            let error = crate::arguments::Arguments::try_parse_from(line.split(' ')).unwrap_err();
+            table_without_option(&error)
+        };
+        assert_eq!(refused("walker heatmap orders").as_deref(), Some("orders"));
+        assert_eq!(refused("walker heatmap --orders"), None);
+        assert_eq!(refused("walker top orders"), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::output::Output;
 use crate::wal_input::WalInput;
 
 const NOTE: &str = "\
-Relations that existed before the first record (complete = no) are known only as far as their blocks were touched.\n";
+Relations that existed before the first record (complete = no) are known only as\nfar as their blocks were touched: known is the number of these.\n";
 
 /// `walker garbage`.
 pub(crate) fn run(arguments: &GarbageArguments) -> Result<()> {
@@ -130,20 +130,20 @@ impl Report {
             return writeln!(text, "No tuples between {} and {}.", self.start, self.end);
         }
         writeln!(text, "Dead tuples at {}, by the WAL from {} on:", self.end, self.start)?;
-        let heading = "tablespace/database/filenode";
-        let (known, complete, dead) = ("blocks known", "complete", "dead");
+        let heading = "relation (T/D/R)";
+        let (known, complete, dead) = ("known", "complete", "dead");
         writeln!(
             text,
-            "{heading:<28} {known:>12} {complete:>8} {:>12} {dead:>12} {:>7} {:>10}  exact",
+            "{heading:<17} {known:>8} {complete:>8} {:>10} {dead:>10} {:>6} {:>8}  exact",
             "tuples", "dead %", "lp_dead"
         )?;
         for relation in &shown {
             let Relation { tablespace, database, filenode, known_blocks, tuples, dead_tuples, lp_dead, .. } = relation;
             let name = format!("{tablespace}/{database}/{filenode}");
             let complete = if relation.complete { "yes" } else { "no" };
-            write!(text, "{name:<28} {known_blocks:>12} {complete:>8} {tuples:>12} {dead_tuples:>12} ")?;
+            write!(text, "{name:<17} {known_blocks:>8} {complete:>8} {tuples:>10} {dead_tuples:>10} ")?;
             let exact = relation.inexact.as_ref().map_or("yes".to_owned(), |reason| format!("no: {reason}"));
-            writeln!(text, "{:>7.2} {lp_dead:>10}  {exact}", relation.dead_percentage())?;
+            writeln!(text, "{:>6.2} {lp_dead:>8}  {exact}", relation.dead_percentage())?;
         }
         if shown.iter().any(|relation| !relation.complete) {
             text.push_str(NOTE);
@@ -178,9 +178,9 @@ mod tests {
         assert_eq!(lines[0], "Dead tuples at 0/200, by the WAL from 0/100 on:");
         assert!(lines[2].starts_with("1663/5/8 "), "{text}");
         assert!(lines[2].ends_with("no: a checksum differs"), "{text}");
-        assert!(lines[3].contains(" yes          100            5    5.00          0  yes"), "{text}");
-        assert_eq!(format!("{}\n", lines[4]), NOTE);
-        assert_eq!(lines[5], "Relations of which no block is known, and which are left out: 1.");
+        assert!(lines[3].contains(" yes        100          5   5.00        0  yes"), "{text}");
+        assert_eq!(format!("{}\n{}\n", lines[4], lines[5]), NOTE);
+        assert_eq!(lines[6], "Relations of which no block is known, and which are left out: 1.");
     }
 
     #[test]

@@ -37,7 +37,7 @@ use exit::Exit;
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(answer) => return exit::refuse(&answer),
+        Err(answer) => return exit::refuse(answer),
     };
     let outcome = match &arguments.command {
         Command::Dump(arguments) => done(dump::run(arguments)),

@@ -8,6 +8,7 @@ mod table;
 
 use anyhow::Result;
 use postgres::Client;
+use postgres::error::SqlState;
 use serde::Serialize;
 
 pub(crate) use holder::{Holder, Horizon};
@@ -92,7 +93,9 @@ fn part<T>(
         Ok(rows) => Ok(Part::Rows(rows)),
         Err(error) => match error.as_db_error() {
             Some(server_error) => {
-                let hint = server_error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                let own = (*server_error.code() == SqlState::INSUFFICIENT_PRIVILEGE)
+                    .then_some("members of pg_monitor are told");
+                let hint = server_error.hint().or(own).map(|hint| format!("; {hint}")).unwrap_or_default();
                 Ok(Part::Missing { missing: server_message(&error) + &hint })
             }
             None => Err(error.into()),

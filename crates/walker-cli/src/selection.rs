@@ -36,7 +36,8 @@ impl FromStr for RmgrChoice {
         let named = |rmgr: &&RmgrId| rmgr.name().is_some_and(|name| name.eq_ignore_ascii_case(text));
         let rmgr = RmgrId::BUILT_IN.iter().find(named).map(|rmgr| Self::Rmgr(*rmgr));
         let known = || Known::find(text).map(|known| Self::Known(known.name));
-        rmgr.or_else(known).ok_or_else(|| format!("resource manager \"{text}\" does not exist"))
+        rmgr.or_else(known)
+            .ok_or_else(|| format!("resource manager \"{text}\" does not exist; `--rmgr list` shows the names"))
     }
 }
 

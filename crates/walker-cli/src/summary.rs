@@ -95,12 +95,19 @@ fn explain(error: postgres::Error) -> Error {
             // The server's hint is about casts.
             return Hinted::error(message, "Run CREATE EXTENSION garbagemap in this database.");
         }
+        SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME => Some(
+            "Is it in this database (--dbname)? Name its schema unless that is in search_path: --table SCHEMA.NAME",
+        ),
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE | SqlState::UNDEFINED_FILE => {
             Some("The server needs walker in shared_preload_libraries and garbagemap in walker.plugins.")
         }
         _ => None,
     };
-    match server_error.hint().or(own) {
+    // An error without a code of its own.
+    let not_named = message
+        .contains("in \"walker.plugins\"")
+        .then_some("Add it to walker.plugins in the server's configuration, and reload that.");
+    match server_error.hint().or(own).or(not_named) {
         Some(hint) => Hinted::error(message, hint),
         None => Error::msg(message),
     }

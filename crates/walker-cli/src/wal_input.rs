@@ -16,7 +16,7 @@ use pgwal::{PageHeader, max_align};
 use walker_core::{FileSource, FileSourceOptions, LastRecord, Source, SourceError, WalDirectory, read_in_pieces};
 
 use crate::arguments::{DamageArguments, WalArguments};
-use crate::exit::{Hinted, system_message, warn};
+use crate::exit::{Hinted, system_message, tell, warn};
 use crate::output::Output;
 use crate::segment_range;
 
@@ -124,7 +124,7 @@ impl WalInput {
     pub(crate) fn tell_skipped(&self, output: &mut Output) -> Result<()> {
         let Some(skipped) = self.skipped() else { return Ok(()) };
         match self.origin {
-            Some((_, version)) if version >= Version::V17 => eprint!("walker: {skipped}"),
+            Some((_, version)) if version >= Version::V17 => tell(&format!("walker: {skipped}")),
             _ => output.write(&skipped)?,
         }
         Ok(())
@@ -353,6 +353,10 @@ fn check_directory(directory: &Path) -> Result<()> {
                 std::io::ErrorKind::PermissionDenied => {
                     Hinted::error(message, "Run walker as the user that owns the data directory.")
                 }
+                std::io::ErrorKind::NotFound if directory.ends_with("pg_wal") => Hinted::error(
+                    message,
+                    "--pgdata names a server's data directory; a directory of segments, such as an archive, is named by --path.",
+                ),
                 _ => Error::msg(message),
             })
         }

@@ -181,9 +181,9 @@ impl Report {
             writeln!(text, "Recovery begins at {lsn}, as {file} says.")?;
         }
         let timeline = timeline.map(|timeline| format!(" on timeline {timeline}")).unwrap_or_default();
-        writeln!(text, "Looked at {records} records from {start} to {end}{timeline}, in {directories}.")?;
+        writeln!(text, "Looked at {records} records from {start} to {end}{timeline},\nin {directories}.")?;
         if let Some(Settings { value, libraries, source }) = &self.shared_preload_libraries {
-            writeln!(text, "shared_preload_libraries = '{value}' ({source})")?;
+            writeln!(text, "shared_preload_libraries = '{value}'\n({source})")?;
             if libraries.is_none() {
                 writeln!(text, "A server refuses this list, and loads none of its libraries.")?;
             }
@@ -213,13 +213,13 @@ impl Report {
         let (reserved, registered) = ("reserved by", "library");
         let (wide, wider) = (width(extension, reserved), width(library, registered));
         let (count, first, last) = ("records", "first", "last");
-        writeln!(text, " ID  {reserved:<wide$}  {registered:<wider$}  {count:>12}  {first:<17}  {last:<17}  standing")?;
+        writeln!(text, " ID  {reserved:<wide$}  {registered:<wider$}  {count:>8}  {first:<11}  {last:<11}  standing")?;
         for row in &self.resource_managers {
             let Row { id, records, first, last, standing, .. } = row;
             let (extension, library) = (extension(row), library(row));
             writeln!(
                 text,
-                "{id:>3}  {extension:<wide$}  {library:<wider$}  {records:>12}  {first:<17}  {last:<17}  {standing}"
+                "{id:>3}  {extension:<wide$}  {library:<wider$}  {records:>8}  {first:<11}  {last:<11}  {standing}"
             )?;
         }
         Ok(())
@@ -307,7 +307,7 @@ mod tests {
         assert!(text.contains("would stop at 0/89: \"resource manager with ID 137 not registered\""), "{text}");
         assert!(text.contains("In \"/data/postgresql.conf\", line 7, set before"), "{text}");
         assert!(text.contains("registers ID 128 cannot be told: say which by --provides 128=LIBRARY"), "{text}");
-        assert!(text.contains("140  Percona pg_tde      pg_tde                3  0/8C "), "{text}");
+        assert!(text.contains("140  Percona pg_tde      pg_tde            3  0/8C "), "{text}");
     }
 
     #[test]

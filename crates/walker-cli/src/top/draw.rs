@@ -227,7 +227,7 @@ fn tables(state: &mut State, look: Look, area: Rect, buffer: &mut Buffer) {
     Table::new(rows, widths).header(Row::new(heading).style(BOLD)).column_spacing(1).render(area, buffer);
     if listed.is_empty() && area.height > 1 {
         let text = if state.filter.is_empty() {
-            "no tables".to_owned()
+            "no tables: owners are told of theirs, members of pg_monitor of all".to_owned()
         } else {
             format!("no table's name contains \"{}\"", state.filter)
         };
