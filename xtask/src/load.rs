@@ -77,6 +77,11 @@ pub(crate) fn run(cluster: &Cluster) -> Result<()> {
     eprintln!("    pgbench: bank accounts, then 4,000 transactions of two clients");
     cluster.pgbench(["--initialize", "--scale=2", "--quiet"])?;
     cluster.pgbench(["--client=2", "--transactions=2000", "--random-seed=1"])?;
+    run_scripts(cluster)
+}
+
+/// What of it is the same each time, to the last tuple.
+pub(crate) fn run_scripts(cluster: &Cluster) -> Result<()> {
     for (description, script) in SCRIPTS {
         eprintln!("    {description}");
         cluster.psql(DATABASE, script)?;

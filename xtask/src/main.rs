@@ -8,6 +8,7 @@ use clap::Parser;
 
 mod apt;
 mod bench;
+mod book;
 mod command;
 mod comparison;
 mod demo;
@@ -15,6 +16,7 @@ mod install;
 mod libraries;
 mod load;
 mod package;
+mod pictures;
 mod postgresql;
 mod setup;
 mod soak;
@@ -39,6 +41,8 @@ enum Command {
     Package(package::Arguments),
     Setup(setup::Arguments),
     Soak(soak::Arguments),
+    Book(book::Arguments),
+    Pictures(pictures::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +54,8 @@ fn main() -> ExitCode {
         Command::Package(arguments) => package::run(&arguments),
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
+        Command::Book(arguments) => book::run(&arguments),
+        Command::Pictures(arguments) => pictures::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -192,8 +192,7 @@ fn command_package(
         tree.write(Path::new(place), script.as_bytes())?;
     }
     tree.add(&workspace.root().join("README.md"), &tree.documentation().join("README.md"))?;
-    let preflight = workspace.root().join("docs/preflight.md");
-    tree.add(&preflight, &tree.documentation().join("docs/preflight.md"))?;
+    tree.add_all(&workspace.root().join("docs"), &tree.documentation().join("docs"))?;
     licences::add(&mut tree, workspace, &["walker-cli"], None)?;
     let servers: Vec<_> = majors.iter().rev().map(|major| format!("postgresql-{major}-walker")).collect();
     tree.build(

@@ -12,6 +12,7 @@ use crate::workspace::cargo;
 /// What is built where the machine has no cargo-nextest of its own.
 const NEXTEST: &str = "0.9.143";
 const FUZZ: &str = "0.13.2";
+const MDBOOK: &str = "0.5.4";
 
 /// What generates Rust from PostgreSQL's headers formats it.
 pub(crate) fn rustfmt() -> Result<()> {
@@ -38,7 +39,7 @@ pub(crate) fn nextest() -> Result<Command> {
     let program = cache_directory()?.join("tools/bin/cargo-nextest");
     let built = nextest_of_cache(&program).and_then(|mut nextest| capture(nextest.arg("--version")));
     if !built.is_ok_and(|version| version.starts_with(&format!("cargo-nextest {NEXTEST} "))) {
-        build_into_cache("cargo-nextest", NEXTEST)?;
+        build_into_cache("cargo-nextest", NEXTEST, &[])?;
     }
     nextest_of_cache(&program)
 }
@@ -50,14 +51,30 @@ pub(crate) fn fuzz() -> Result<PathBuf> {
     let directory = cache_directory()?.join("tools/bin");
     let built = capture(Command::new(directory.join("cargo-fuzz")).args(["fuzz", "--version"]));
     if !built.is_ok_and(|version| version.trim() == format!("cargo-fuzz {FUZZ}")) {
-        build_into_cache("cargo-fuzz", FUZZ)?;
+        build_into_cache("cargo-fuzz", FUZZ, &[])?;
     }
     Ok(directory)
 }
 
-fn build_into_cache(name: &str, version: &str) -> Result<()> {
+/// `mdbook`: the machine's own, if it reads our `book.toml`, or one built into the cache.
+pub(crate) fn mdbook() -> Result<Command> {
+    let own = capture(Command::new("mdbook").arg("--version"));
+    if own.is_ok_and(|version| version.starts_with("mdbook v0.5.")) {
+        return Ok(Command::new("mdbook"));
+    }
+    let program = cache_directory()?.join("tools/bin/mdbook");
+    let built = capture(Command::new(&program).arg("--version"));
+    if !built.is_ok_and(|version| version.trim() == format!("mdbook v{MDBOOK}")) {
+        // Not what serves the book to a browser.
+        build_into_cache("mdbook", MDBOOK, &["--no-default-features", "--features", "search"])?;
+    }
+    Ok(Command::new(program))
+}
+
+fn build_into_cache(name: &str, version: &str, options: &[&str]) -> Result<()> {
     let mut install = cargo()?;
     install.args(["install", name, "--locked", "--version", version, "--root"]).arg(cache_directory()?.join("tools"));
+    install.args(options);
     // Only the program is kept.
     install.env_remove("CARGO_TARGET_DIR");
     eprintln!("setup: {name} is missing, building it takes some minutes: {}", line(&install));
