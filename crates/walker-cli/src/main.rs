@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+#[cfg(test)]
+mod book;
 mod completion;
 mod connection;
 mod custom_rmgr;

@@ -1,4 +1,4 @@
-//! What the documentation quotes from the sources is there.
+//! What is quoted from the sources is there.
 
 use std::fs;
 use std::path::Path;
