@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -15,6 +15,8 @@ pub(crate) struct Screen {
     child: Child,
     keyboard: Arc<Pty>,
     parser: Arc<Mutex<vt100::Parser>>,
+    /// Ends with the command.
+    reader: JoinHandle<()>,
 }
 
 impl Screen {
@@ -37,14 +39,14 @@ impl Screen {
         let parser = Arc::new(Mutex::new(vt100::Parser::new(lines, columns, 0)));
         let keyboard = Arc::new(pty);
         let (output, shown) = (Arc::clone(&keyboard), Arc::clone(&parser));
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut bytes = [0; 4096];
             // At the end of the command reading fails.
             while let Ok(count @ 1..) = (&*output).read(&mut bytes) {
                 lock(&shown).process(bytes.get(..count).unwrap_or_default());
             }
         });
-        Ok(Self { child, keyboard, parser })
+        Ok(Self { child, keyboard, parser, reader })
     }
 
     /// What the terminal shows, line by line.
@@ -79,13 +81,15 @@ impl Screen {
         poll(timeout, look)?.with_context(|| format!("after {timeout:?} the terminal shows:\n{}", self.text()))
     }
 
-    /// Waits until the command has ended.
+    /// Waits until the command has ended, and all that it wrote is shown.
     ///
     /// # Errors
     /// If it takes too long.
     pub(crate) fn wait(&mut self, timeout: Duration) -> Result<ExitStatus> {
         let ended = poll(timeout, || Ok(self.child.try_wait()?))?;
-        ended.with_context(|| format!("after {timeout:?} the command runs:\n{}", self.text()))
+        let ended = ended.with_context(|| format!("after {timeout:?} the command runs:\n{}", self.text()))?;
+        poll(timeout, || Ok(self.reader.is_finished().then_some(())))?.context("the terminal is still in use")?;
+        Ok(ended)
     }
 }
 
