@@ -98,11 +98,14 @@ LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION garbagemap_wait(pg_lsn, int) IS 'waits until the garbage map has reached a WAL position';
 
--- One row for each block of the file, or only for those with dead tuples or dead line pointers. Numbers of blocks that are
--- not known are NULL. Of more than a million blocks each million holds for a position of its own.
+-- One row for each block of the file from the first to the last one asked for, or only for those with dead tuples or dead
+-- line pointers. Numbers of blocks that are not known are NULL. Of more than a million blocks each million holds for a
+-- position of its own.
 CREATE FUNCTION garbage_blocks(
     IN relname regclass,
     IN only_garbage boolean DEFAULT false,
+    IN first_block bigint DEFAULT 0,
+    IN last_block bigint DEFAULT 4294967294,
     OUT blkno bigint,
     OUT n_tuples int,
     OUT n_dead_tuples int,
@@ -117,7 +120,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'garbage_blocks_wrapper'
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 100000;
 
-COMMENT ON FUNCTION garbage_blocks(regclass, boolean) IS 'tuples and dead tuples of each block, from WAL';
+COMMENT ON FUNCTION garbage_blocks(regclass, boolean, bigint, bigint) IS 'tuples and dead tuples of each block, from WAL';
 
 -- What the view garbagemap shows, without names. horizon is the kind of table: what may be removed from shared catalogs, from
 -- catalogs and from other tables is not the same.

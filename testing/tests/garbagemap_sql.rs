@@ -122,6 +122,17 @@ fn blocks_are_as_pageinspect_shows_them() -> Result<()> {
                  = array_agg(blkno ORDER BY blkno) FILTER (WHERE n_dead_tuples > 0 OR lp_dead > 0)
          FROM garbage_blocks('t')";
     assert_eq!(quietly(&cluster, sums)?, "t|t|t|t|t|t");
+    let range = |bounds: &str| {
+        let blocks = format!("SELECT min(blkno), max(blkno), count(*) FROM garbage_blocks('t', false, {bounds})");
+        quietly(&cluster, &blocks)
+    };
+    assert_eq!(range("2, 4")?, "2|4|3");
+    assert_eq!(range("-7, 0")?, "0|0|1");
+    let all = quietly(&cluster, "SELECT min(blkno), max(blkno), count(*) FROM garbage_blocks('t')")?;
+    assert_eq!(range("0, 9223372036854775807")?, all);
+    for nothing in ["4, 3", "5000000000, 6000000000", "-9, -1", "0, -9223372036854775808"] {
+        assert_eq!(range(nothing)?, "||0", "{nothing}");
+    }
     cluster.psql(DATABASE, "CREATE UNLOGGED TABLE u AS SELECT 1; CREATE TABLE empty (id int)")?;
     assert_eq!(quietly(&cluster, "SELECT blkno, n_tuples, known FROM garbage_blocks('u')")?, "0||f");
     assert_eq!(quietly(&cluster, "SELECT * FROM garbage_blocks('empty')")?, "");

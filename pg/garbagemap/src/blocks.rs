@@ -1,5 +1,7 @@
 //! `garbage_blocks`: a table, block by block.
 
+use std::ops::Range;
+
 use garbagemap::{Answer, BlockCounts as Block, Counts, Question, TooManyRanges};
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys;
@@ -9,13 +11,15 @@ use pgwal::Lsn;
 use crate::target::Target;
 use crate::worker::{PgLsn, TIMEOUT, ask, other_answer, pg_lsn};
 
-/// One row for each block, or for each that holds garbage. A large table is asked for in portions of
-/// [`TooManyRanges::LIMIT`] blocks, each for a position of its own.
+/// One row for each block from the first to the last that are wanted, or for each of them that holds garbage. More than
+/// [`TooManyRanges::LIMIT`] blocks are asked for in portions, each for a position of its own.
 #[pg_extern(sql = "", volatile)]
 #[allow(clippy::type_complexity)]
 fn garbage_blocks(
     relname: pg_sys::Oid,
     only_garbage: bool,
+    first_block: i64,
+    last_block: i64,
 ) -> TableIterator<
     'static,
     (
@@ -32,9 +36,11 @@ fn garbage_blocks(
     ),
 > {
     let target = Target::of(relname);
-    let portions = (0..target.blocks).step_by(TooManyRanges::LIMIT as usize);
+    let wanted = wanted(first_block, last_block, target.blocks);
+    let end = wanted.end;
+    let portions = wanted.step_by(TooManyRanges::LIMIT as usize);
     let rows = portions.flat_map(move |first| {
-        let last = first + (TooManyRanges::LIMIT - 1).min(target.blocks - 1 - first);
+        let last = first + (TooManyRanges::LIMIT - 1).min(end - 1 - first);
         let portion = Portion::ask(&target, first, last, only_garbage);
         let position = portion.position;
         portion.rows(first, last, only_garbage).map(move |Block { number, counts, all_visible }| {
@@ -53,6 +59,13 @@ fn garbage_blocks(
         })
     });
     TableIterator::new(rows)
+}
+
+/// Those of a table's `blocks` that are wanted; what is beyond the table is left out.
+fn wanted(first: i64, last: i64, blocks: u32) -> Range<u32> {
+    // Below 0 and above the largest number there are no blocks.
+    let bound = |block: i64| u32::try_from(block.max(0)).unwrap_or(u32::MAX).min(blocks);
+    bound(first)..bound(last.saturating_add(1)).max(bound(first))
 }
 
 /// A portion of the blocks.
