@@ -42,6 +42,11 @@ const VIRIDIS: [(u8, u8, u8); 17] = [
     (253, 231, 37),
 ];
 
+/// Red, green and blue at equally distant places of the scale, from nothing to the largest number.
+pub(crate) fn scale() -> [[u8; 3]; VIRIDIS.len()] {
+    VIRIDIS.map(|(red, green, blue)| [red, green, blue])
+}
+
 /// The same scale in the palette of 256 colours: fewer steps, but each lighter than the one before.
 const VIRIDIS_PALETTE: [u8; 9] = [53, 54, 24, 30, 36, 78, 149, 184, 220];
 

@@ -75,6 +75,12 @@ pub struct Range {
     pub dead_tuples: u64,
 }
 
+/// The colours of all pictures, for those that are drawn elsewhere: red, green and blue at equally distant places of the
+/// scale, from no dead tuple (dark) to the largest number of them (light). Between them colours are mixed.
+pub fn scale() -> [[u8; 3]; 17] {
+    colour::scale()
+}
+
 impl Map {
     /// Number of dead tuples in all ranges.
     pub fn total_dead(&self) -> u64 {
