@@ -1,5 +1,6 @@
 //! The command line. Each option is described here and nowhere else: help comes from these comments.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -10,6 +11,7 @@ use crate::custom_rmgr::CustomRmgrChoice;
 use crate::heatmap::PictureFile;
 use crate::preflight::Provides;
 use crate::selection::RmgrChoice;
+use crate::serve::Kept;
 use crate::time;
 use crate::top::Column;
 
@@ -40,6 +42,7 @@ pub(crate) enum Command {
     Heatmap(HeatmapArguments),
     Preflight(PreflightArguments),
     Top(TopArguments),
+    Serve(ServeArguments),
     Completion(CompletionArguments),
     #[command(hide = true)]
     ManualPages(ManualPagesArguments),
@@ -422,6 +425,53 @@ pub(crate) struct TopArguments {
     pub(crate) connection: ConnectionArguments,
 }
 
+/// Show worker, WAL and garbage on a web page, as top does, with heat maps down to single blocks
+///
+/// The page is read-only, comes from the command itself and asks nobody else. Beside it are an API (/api/v1/schema.json) and
+/// metrics for Prometheus (/metrics). All viewers are served from one look at the database in each interval.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+#[command(after_help = "\
+Examples:
+  walker serve --dbname shop
+  walker serve -h db.example.com -U report -d shop --listen 127.0.0.1:9000
+  walker serve --dbname shop --interval 5 --history 1d
+  walker serve --dbname shop --listen 0.0.0.0:8432 --token-file ~/.walker-token
+
+The first line of the output is the page's address. From another machine, reach
+a page on loopback by ssh -L 8432:localhost:8432, or listen elsewhere: that
+takes a token, which browsers ask for and programs send as
+\"Authorization: Bearer TOKEN\". It travels unencrypted unless a proxy adds TLS.
+
+Environment variables, the password file, the service file and TLS to the
+database are used as by psql. Members of pg_monitor and pg_stat_scan_tables see
+all of it, others their own tables.
+
+The exit status is 0 at the end, which is a signal, and 1 if the page cannot be
+served, the database cannot be asked at first or the command line is wrong.")]
+pub(crate) struct ServeArguments {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(short, long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8432")]
+    pub(crate) listen: SocketAddr,
+    /// Let in only who knows the secret in this file, of 16 characters at least; else that in WALKER_SERVE_TOKEN
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// A name by which the page is called besides its address and localhost; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow_host: Vec<String>,
+    /// Seconds between two looks at the database
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) interval: u32,
+    /// How far back the charts go; beyond 3,600 points in coarser steps
+    #[arg(long, value_name = "TIME", default_value = "2h")]
+    pub(crate) history: Kept,
+    /// Tables that the metrics name, those with the most dead bytes
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = table_count)]
+    pub(crate) tables: usize,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArguments,
+}
+
 /// What is drawn in a terminal.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct TerminalArguments {
@@ -517,6 +567,11 @@ pub(crate) enum ColourChoice {
     Never,
 }
 
+/// A number of tables that Prometheus can keep series of.
+fn table_count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count <= 1_000).ok_or_else(|| "must be in range 0..1000".to_owned())
+}
+
 /// A timeline, decimal or, with `0x`, hexadecimal.
 fn timeline(text: &str) -> Result<u32, String> {
     let number = match text.strip_prefix("0x") {
@@ -594,6 +649,11 @@ mod tests {
             "walker preflight",
             "walker preflight wal --config-file x",
             "walker preflight wal --provides 127=x",
+            "walker serve --listen 8432",
+            "walker serve --listen localhost:8432",
+            "walker serve --history 5s",
+            "walker serve --interval 0",
+            "walker serve --tables 1001",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

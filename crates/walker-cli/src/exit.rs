@@ -40,6 +40,11 @@ impl Hinted {
     pub(crate) fn error(message: impl Into<String>, hint: impl Into<String>) -> Error {
         Error::new(Self { message: message.into(), hint: hint.into() })
     }
+
+    /// The advice.
+    pub(crate) fn hint(&self) -> &str {
+        &self.hint
+    }
 }
 
 impl fmt::Display for Hinted {

@@ -23,6 +23,7 @@ mod record_row;
 mod scan;
 mod segment_range;
 mod selection;
+mod serve;
 mod stats;
 mod summary;
 mod terminal;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Heatmap(arguments) => done(heatmap::run(arguments)),
         Command::Preflight(arguments) => preflight::run(arguments),
         Command::Top(arguments) => done(top::run(arguments)),
+        Command::Serve(arguments) => done(serve::run(arguments)),
         Command::Completion(arguments) => done(completion::run(arguments)),
         Command::ManualPages(arguments) => done(manual_pages::run(arguments)),
     };

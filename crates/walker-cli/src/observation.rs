@@ -1,16 +1,21 @@
 //! What a server says of its worker, its plugins, its tables and who holds back vacuum, at one moment.
 
+mod change;
 mod holder;
 mod plugin;
 mod resource_manager;
+#[cfg(test)]
+pub(crate) mod samples;
 mod server;
 mod table;
 
 use anyhow::Result;
 use postgres::Client;
-use postgres::error::SqlState;
+use postgres::error::{Severity, SqlState};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+pub(crate) use change::{Change, Rate};
 pub(crate) use holder::{Holder, Horizon};
 pub(crate) use plugin::Plugin;
 pub(crate) use resource_manager::ResourceManager;
@@ -33,7 +38,7 @@ pub(crate) struct Observation {
 }
 
 /// What can be had on its own: a server may have one extension and not the other, and a user may see one and not the other.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Part<T> {
     Rows(Vec<T>),
@@ -44,6 +49,14 @@ pub(crate) enum Part<T> {
 }
 
 impl<T> Part<T> {
+    /// The same with something made of each row.
+    pub(crate) fn map<'p, U>(&'p self, make: impl FnMut(&'p T) -> U) -> Part<U> {
+        match self {
+            Self::Rows(rows) => Part::Rows(rows.iter().map(make).collect()),
+            Self::Missing { missing } => Part::Missing { missing: missing.clone() },
+        }
+    }
+
     /// What there is.
     pub(crate) fn rows(&self) -> &[T] {
         match self {
@@ -92,13 +105,16 @@ fn part<T>(
     match read(client, schema) {
         Ok(rows) => Ok(Part::Rows(rows)),
         Err(error) => match error.as_db_error() {
-            Some(server_error) => {
+            // Where the server ends the connection, all of it is missing.
+            Some(server_error)
+                if !matches!(server_error.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) =>
+            {
                 let own = (*server_error.code() == SqlState::INSUFFICIENT_PRIVILEGE)
                     .then_some("members of pg_monitor are told");
                 let hint = server_error.hint().or(own).map(|hint| format!("; {hint}")).unwrap_or_default();
                 Ok(Part::Missing { missing: server_message(&error) + &hint })
             }
-            None => Err(error.into()),
+            _ => Err(error.into()),
         },
     }
 }

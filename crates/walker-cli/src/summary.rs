@@ -87,7 +87,7 @@ fn suitable_range(blocks: u64) -> u32 {
 }
 
 /// The server's message with its own hint, or ours where the extension is not there or not running.
-fn explain(error: postgres::Error) -> Error {
+pub(crate) fn explain(error: postgres::Error) -> Error {
     let message = server_message(&error);
     let Some(server_error) = error.as_db_error() else { return Error::msg(message) };
     let own = match *server_error.code() {

@@ -1,6 +1,5 @@
 //! `walker top`: what the worker does and where garbage grows, on a screen that is renewed.
 
-mod change;
 mod collector;
 mod column;
 mod draw;

@@ -1,10 +1,11 @@
 //! Who holds back the removal of dead tuples: the function `garbagemap_horizon`.
 
 use postgres::Client;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Of which tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Horizon {
     /// Shared catalogs.
@@ -16,7 +17,7 @@ pub(crate) enum Horizon {
 }
 
 /// Who holds back most.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Holder {
     pub(crate) horizon: Horizon,
     pub(crate) name: String,

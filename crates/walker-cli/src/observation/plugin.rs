@@ -1,10 +1,11 @@
 //! The plugins of the worker: the view `pg_stat_walker`.
 
 use postgres::Client;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One plugin. Positions are those of the log, as PostgreSQL writes them.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Plugin {
     pub(crate) name: String,
     /// Of the worker, if it runs.

@@ -1,10 +1,11 @@
 //! What the worker has read of each resource manager: the view `pg_stat_walker_rmgr`.
 
 use postgres::Client;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One resource manager.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct ResourceManager {
     pub(crate) id: i32,
     pub(crate) name: String,

@@ -6,13 +6,15 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use pgwal::Lsn;
 use postgres::Client;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What every server tells everybody.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Server {
     /// The server's clock.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub(crate) time: Timestamp,
     /// `15.4 (Debian ...)`.
     pub(crate) version: String,
@@ -20,6 +22,7 @@ pub(crate) struct Server {
     pub(crate) in_recovery: bool,
     /// The end of the log: what was inserted, or on a standby replayed.
     #[serde(serialize_with = "as_text")]
+    #[schemars(with = "String")]
     pub(crate) lsn: Lsn,
 }
 

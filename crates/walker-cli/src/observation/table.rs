@@ -1,10 +1,11 @@
 //! The tables of the database: the view `garbagemap`.
 
 use postgres::Client;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One table that has blocks of its own; a partitioned table is told by its partitions. Numbers are `None` where nothing is known.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub(crate) struct Table {
     pub(crate) id: u32,
     /// As it is written in SQL whatever the `search_path`.

@@ -5,8 +5,7 @@ use std::cmp::Ordering;
 use clap::ValueEnum;
 use heatmap::number::{binary, percent, short, size, size_of_blocks};
 
-use super::change::Change;
-use crate::observation::Table;
+use crate::observation::{Change, Table};
 
 /// A column, and what tables can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

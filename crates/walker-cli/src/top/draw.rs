@@ -7,11 +7,10 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Cell, Clear, Paragraph, Row, Table, Widget as _};
 
-use super::change::Change;
 use super::column::Column;
 use super::keys;
 use super::state::{State, View};
-use crate::observation::{Holder, Horizon, Observation, Plugin};
+use crate::observation::{Change, Holder, Horizon, Observation, Plugin};
 
 /// Resource managers that are named; there is a line for the rest.
 const MOST_RESOURCE_MANAGERS: usize = 5;
@@ -170,7 +169,7 @@ fn resource_managers(change: &Change, look: Look) -> Vec<Line<'static>> {
     let (shown, others) = change.resource_managers.split_at(change.resource_managers.len().min(MOST_RESOURCE_MANAGERS));
     lines.extend(shown.iter().map(|rate| row(&rate.name, rate.bytes, rate.records)));
     if !others.is_empty() {
-        let sum = |of: fn(&super::change::Rate) -> f64| others.iter().map(of).sum::<f64>();
+        let sum = |of: fn(&crate::observation::Rate) -> f64| others.iter().map(of).sum::<f64>();
         lines.push(row("others", sum(|rate| rate.bytes), sum(|rate| rate.records)));
     }
     if shown.is_empty() {
@@ -302,9 +301,9 @@ fn shortened(text: &str, columns: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::state::tests::observation;
     use super::super::state::{Sorting, State};
     use super::*;
+    use crate::observation::samples::observation;
 
     const LOOK: Look = Look { unicode: false, colour: heatmap::Colour::None, is_interactive: true };
 
