@@ -22,6 +22,9 @@ const CASES: &[(&str, &str, i32)] = &[
     ("walker heatmap", "heatmap --dbname host=/nowhere --table t", 1),
     ("walker top", "top --dbname SERVER --once", 0),
     ("walker top", "top --dbname host=/nowhere --once", 1),
+    // Where nothing is wrong it is served until a signal, which its own tests send.
+    ("walker serve", "serve --help", 0),
+    ("walker serve", "serve --dbname host=/nowhere --listen 127.0.0.1:0", 1),
     ("walker preflight", "preflight --pgdata DATA", 0),
     ("walker preflight", "preflight /nowhere", 1),
     ("walker preflight", "preflight WAL --shared-preload-libraries mine", 2),

@@ -42,6 +42,7 @@ fn copyright(root: &Path) -> Result<String> {
          with the texts, are in licences-of-crates.gz.\n\n\
          Files: *\nCopyright: {holder}\nLicense: Expat or Apache-2.0\n\n\
          Files: crates/heatmap/assets/*\nCopyright: 2015 Google Inc.\nLicense: Apache-2.0\n\n\
+         Files: crates/walker-cli/src/serve/assets/uplot-*\nCopyright: 2022 Leon Sorokin\nLicense: Expat\n\n\
          License: Expat\n{terms}\n\
          License: Apache-2.0\n \
          On Debian systems, the full text of the Apache License, Version 2.0, is in the\n \
