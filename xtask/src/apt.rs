@@ -41,6 +41,8 @@ pub(crate) enum Missing {
     BuildDependencies,
     /// With which Debian's packages are made.
     PackageTools,
+    /// In which the page of `walker serve` is tested.
+    Browser,
 }
 
 impl Missing {
@@ -52,6 +54,7 @@ impl Missing {
             Self::Pip => "pip of python3".to_owned(),
             Self::BuildDependencies => "what PostgreSQL is compiled with".to_owned(),
             Self::PackageTools => "dpkg-deb, dpkg-shlibdeps and strip, with which packages are made".to_owned(),
+            Self::Browser => "Chromium, in which pages are tested".to_owned(),
         }
     }
 
@@ -64,8 +67,17 @@ impl Missing {
             Self::Pip => vec!["python3-pip".to_owned()],
             Self::BuildDependencies => BUILD_DEPENDENCIES.map(str::to_owned).to_vec(),
             Self::PackageTools => vec!["dpkg-dev".to_owned(), "binutils".to_owned()],
+            Self::Browser => vec!["chromium-headless-shell".to_owned()],
         }
     }
+}
+
+/// Names under which Chromium is found on the PATH, as the tests look for it.
+const BROWSERS: [&str; 4] = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
+
+/// Has the tests find a browser.
+pub(crate) fn provide_browser() -> Result<()> {
+    if BROWSERS.iter().any(|name| is_on_path(name)) { Ok(()) } else { install(&[Missing::Browser]) }
 }
 
 /// Installs what is missing, or says what to install where this cannot be done.

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 use walker_testing::{COMMAND_VARIABLE, INSTALLATION_VARIABLE, Installation, PACKAGES_VARIABLE, temporary_directory};
 
+use crate::apt;
 use crate::command::run as run_command;
 use crate::libraries;
 use crate::package;
@@ -37,6 +38,7 @@ const IN_SERVER: &[&str] = &[
     "preflight",
     "prometheus",
     "redo_outside",
+    "serve",
     "test_custom_rmgrs",
     "top",
     "wal_faults",
@@ -83,8 +85,9 @@ fn take(steps: &mut Steps, arguments: &Arguments) -> Result<()> {
         tools::clippy()?;
         tools::nextest()?;
         if in_ci() {
-            // Elsewhere the tests of packages are skipped if they cannot be made.
+            // Elsewhere the tests of packages are skipped if they cannot be made, and those of the page without a browser.
             package::set_up()?;
+            apt::provide_browser()?;
         }
         let installation = prepare(major)?;
         postgresql::provide_all()?;
