@@ -1,10 +1,10 @@
-//! Draws made-up maps: `cargo run --example draw [directory]` prints one to the terminal, or writes SVG and PNG of
+//! Draws made-up maps: `cargo run --example draw [directory]` prints one to the terminal, or writes SVG, PNG and HTML of
 //! several sizes into the directory.
 
 use std::error::Error;
 use std::path::Path;
 
-use heatmap::{Colour, Map, Range, Terminal};
+use heatmap::{Colour, LeftOut, Map, Origin, Poster, PosterTable, Range, Terminal};
 
 fn main() -> Result<(), Box<dyn Error>> {
     match std::env::args().nth(1) {
@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             for (name, map) in cases() {
                 std::fs::write(directory.join(format!("{name}.svg")), map.to_svg())?;
                 std::fs::write(directory.join(format!("{name}.png")), map.to_png()?)?;
+                std::fs::write(directory.join(format!("{name}.html")), map.to_html(&origin(), &[])?)?;
                 for (suffix, colour, unicode) in [
                     ("ascii", Colour::None, false),
                     ("shades", Colour::None, true),
@@ -27,9 +28,45 @@ fn main() -> Result<(), Box<dyn Error>> {
                     std::fs::write(directory.join(format!("{name}.{suffix}.txt")), map.to_terminal(&terminal))?;
                 }
             }
+            for tables in [2, 40, 1_000] {
+                let poster = poster(tables);
+                std::fs::write(directory.join(format!("poster-{tables}.svg")), poster.to_svg())?;
+                std::fs::write(directory.join(format!("poster-{tables}.png")), poster.to_png()?)?;
+                std::fs::write(directory.join(format!("poster-{tables}.html")), poster.to_html()?)?;
+                let terminal = Terminal { width: 100, height: 24, colour: Colour::None, unicode: true };
+                std::fs::write(directory.join(format!("poster-{tables}.txt")), poster.to_terminal(&terminal))?;
+            }
         }
     }
     Ok(())
+}
+
+fn origin() -> Origin {
+    Origin {
+        server: "db.example.com:5432 (PostgreSQL 15.4)".to_owned(),
+        database: "shop".to_owned(),
+        time: "2026-01-02 03:04:05 UTC".to_owned(),
+    }
+}
+
+/// Tables of very different sizes.
+fn poster(tables: usize) -> Poster {
+    let blocks_per_square = 128;
+    let table = |i: usize| {
+        let mut map = table((400.0 / (i as f64 + 1.0).powf(1.1)).ceil() as usize);
+        if i == 1 {
+            map.ranges[3..20].fill(Range { blocks: 128, ..Range::default() });
+        }
+        PosterTable {
+            name: if i == 2 { "public.\"a<b>&'; --\"".to_owned() } else { format!("public.order_line_{i}") },
+            dead_bytes: map.total_dead() * 100,
+            lsn: map.lsn,
+            inexact: None,
+            ranges: map.ranges,
+        }
+    };
+    let left_out = LeftOut { tables: 214, blocks: 90_000, dead_bytes: 1_258_291 };
+    Poster { origin: origin(), blocks_per_square, tables: (0..tables).map(table).collect(), left_out }
 }
 
 fn cases() -> Vec<(String, Map)> {

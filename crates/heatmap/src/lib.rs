@@ -9,7 +9,10 @@
 //! there is to clean up at a place, while a nearly empty range with one dead tuple of two would look as bad as a full one.
 //! In a table with more ranges than cells a cell shows its worst range, so that a hot spot cannot hide in an average.
 //!
-//! There is one drawing for the terminal and one in SVG; the PNG is the SVG rendered with a bundled font.
+//! There is one drawing for the terminal, one in SVG, and one in HTML; the PNG is the SVG rendered with a bundled font.
+//!
+//! A [`Poster`] shows all tables of a database: squares of the same number of blocks each, so that a table takes the room
+//! that it takes on disk. Its colours are shares of the space, since tuples of different tables differ in size.
 //!
 //! ```
 //! use heatmap::{Colour, Map, Range, Terminal};
@@ -36,15 +39,19 @@ mod axis;
 mod cell;
 mod colour;
 mod grid;
+mod html;
 pub mod number;
 mod png;
+mod poster;
 mod ranking;
 mod svg;
 mod terminal;
 mod text;
 mod words;
 
+pub use html::Origin;
 pub use png::Error;
+pub use poster::{LeftOut, Poster, PosterTable};
 pub use terminal::{Colour, Terminal};
 
 /// What is drawn: the numbers of every block range of one table at one position of the WAL.
@@ -120,6 +127,16 @@ impl Map {
     /// Only when the renderer refuses the document or the encoder fails, neither of which depends on the numbers.
     pub fn to_png(&self) -> Result<Vec<u8>, Error> {
         png::render(&svg::draw(self))
+    }
+
+    /// The heat map and the worst ranges as one HTML page, which asks for nothing and needs no script to be seen.
+    ///
+    /// `dead_bytes` are those of each range, where they are known; it may be shorter than the ranges.
+    ///
+    /// # Errors
+    /// None that depends on the numbers: writing to memory does not fail.
+    pub fn to_html(&self, origin: &Origin, dead_bytes: &[Option<u64>]) -> Result<String, Error> {
+        Ok(html::draw(self, origin, dead_bytes)? + "\n")
     }
 
     /// The colour scale and the axis of both pictures end here.

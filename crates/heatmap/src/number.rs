@@ -4,7 +4,7 @@
 const BLOCK_SIZE: u64 = 8192;
 
 /// `37500` as `37,500`: block numbers are for looking up and must stay exact.
-pub(crate) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {

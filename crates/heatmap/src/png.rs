@@ -8,7 +8,7 @@ use resvg::{render as render_tree, tiny_skia};
 const FONT: &[u8] = include_bytes!("../assets/Roboto-Regular.ttf");
 const FAMILY: &str = "Roboto";
 
-/// Why a PNG could not be made.
+/// Why a picture could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,6 +21,9 @@ pub enum Error {
     /// The encoder failed.
     #[error("could not encode the picture as PNG")]
     Png(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A page could not be written.
+    #[error("could not write the page")]
+    Html(#[from] askama::Error),
 }
 
 pub(crate) fn render(svg: &str) -> Result<Vec<u8>, Error> {

@@ -2,6 +2,7 @@
 
 mod heat_map;
 mod histogram;
+mod poster;
 mod writer;
 
 use crate::axis::Ticks;
@@ -10,6 +11,8 @@ use crate::ranking::Ranking;
 use crate::text::{printable, shortened, wrapped};
 use crate::{Map, words};
 use writer::{Anchor, INK, SOFT, Writer, estimated_width};
+
+pub(crate) use poster::draw as draw_poster;
 
 const WIDTH: u32 = 1200;
 /// Where both pictures begin and end, between the axes.

@@ -3,9 +3,10 @@
 mod canvas;
 mod heat_map;
 mod histogram;
+mod poster;
 
 use crate::axis::Ticks;
-use crate::colour::{FAINT, WARNING};
+use crate::colour::{FAINT, HATCH, UNKNOWN, WARNING};
 use crate::ranking::Ranking;
 use crate::text::{broken_off, shortened, wrapped};
 use crate::{Map, words};
@@ -39,6 +40,10 @@ pub enum Colour {
 const MOST_COLUMNS: u16 = 320;
 const MOST_LINES: u16 = 100;
 const FEWEST_LINES: u16 = 8;
+
+pub(crate) fn draw_poster(poster: &crate::Poster, terminal: &Terminal) -> String {
+    if terminal.width == 0 { String::new() } else { poster::draw(poster, terminal).render(terminal) }
+}
 
 pub(crate) fn draw(map: &Map, terminal: &Terminal) -> String {
     if terminal.width == 0 {
@@ -109,6 +114,14 @@ fn density(dead_tuples: u64, ticks: &Ticks, unicode: bool) -> char {
             let denser = steps.len() - 1;
             steps[1 + ((ticks.fraction(dead_tuples) * denser as f64) as usize).min(denser - 1)]
         }
+    }
+}
+
+/// What stands for blocks of which nothing is known.
+fn unknown(terminal: &Terminal) -> Glyph {
+    match terminal.colour {
+        Colour::None => Glyph::plain('?'),
+        _ => Glyph { ground: Some(UNKNOWN), ..Glyph::inked(if terminal.unicode { '╱' } else { '/' }, HATCH) },
     }
 }
 

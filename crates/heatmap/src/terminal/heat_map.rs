@@ -1,10 +1,10 @@
 //! The heat map in a terminal: cells of whole characters, or of half ones where two rows fit into a line.
 
 use super::canvas::{Canvas, Glyph, Line};
-use super::{Colour, Terminal, canvas, density, faint_lines, heading, paragraph, sample};
+use super::{Colour, Terminal, canvas, density, faint_lines, heading, paragraph, sample, unknown};
 use crate::axis::{Ticks, stride};
 use crate::cell::{Cell, Knowledge, cells};
-use crate::colour::{FAINT, HATCH, Paint, UNKNOWN, viridis};
+use crate::colour::{FAINT, Paint, viridis};
 use crate::grid::{Area, Grid};
 use crate::number::{grouped, short};
 use crate::ranking::Ranking;
@@ -216,13 +216,6 @@ impl<'a> Painter<'a> {
         if let Some(caption) = captions.iter().find(|caption| column + caption.len() <= width) {
             line.text(column, caption, Some(FAINT), false);
         }
-    }
-}
-
-fn unknown(terminal: &Terminal) -> Glyph {
-    match terminal.colour {
-        Colour::None => Glyph::plain('?'),
-        _ => Glyph { ground: Some(UNKNOWN), ..Glyph::inked(if terminal.unicode { '╱' } else { '/' }, HATCH) },
     }
 }
 
