@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use pgwal::{Fork, Lsn, RelFileLocator, Timestamp};
 
 use crate::custom_rmgr::CustomRmgrChoice;
-use crate::heatmap::PictureFile;
+use crate::heatmap::HeatmapFormat;
 use crate::preflight::Provides;
 use crate::selection::RmgrChoice;
 use crate::serve::Kept;
@@ -178,31 +178,49 @@ pub(crate) struct GarbageArguments {
     pub(crate) format: Format,
 }
 
-/// Draw where the dead tuples of a table are, as the garbagemap extension of a running server knows
+/// Draw where the dead tuples of a table, or of all tables, are, as the garbagemap extension of a running server knows
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
+#[command(group = ArgGroup::new("which").required(true))]
 #[command(after_help = "\
 Examples:
   walker heatmap --dbname shop --table orders
-  walker heatmap -h db.example.com -U report -d shop -t orders -o orders.png
+  walker heatmap -h db.example.com -U me -d shop -t orders -o orders.png
+  walker heatmap --dbname shop --table orders --output orders.html
+  walker heatmap --dbname shop --table orders --format csv --blocks-per-range 1
+  walker heatmap --dbname shop --all --limit 100 --output shop.html
   walker heatmap --dbname 'service=shop' --table orders --blocks-per-range 64
   walker heatmap -d 'postgresql://db.example.com/shop?sslmode=verify-full' -t t
+
+csv and json have a row for each block range, with its first and last block.
+On the picture of all tables each square is the same number of blocks; those
+with most garbage come first.
 
 Environment variables, the password file, the service file and TLS (sslmode and
 the keywords beside it) are used as by psql.
 
-The exit status is 0 if the table was drawn, and 1 if not or if the command line
-is wrong.")]
+The exit status is 0 if it was drawn, and 1 if not or if the command line is
+wrong.")]
 pub(crate) struct HeatmapArguments {
     /// The table, with its schema unless that is in search_path
-    #[arg(short, long, value_name = "NAME")]
-    pub(crate) table: String,
-    /// How many blocks each cell of the picture stands for [default: so many that there are at most 1,000 cells]
+    #[arg(short, long, value_name = "NAME", group = "which")]
+    pub(crate) table: Option<String>,
+    /// All tables of the database on one picture, with TOAST tables and catalogs
+    #[arg(short, long, group = "which")]
+    pub(crate) all: bool,
+    /// With --all, the first so many tables by dead bytes [default: 40 on pictures, in csv and json all]
+    #[arg(long, value_name = "N", conflicts_with = "table", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    /// How many blocks each cell of the picture stands for [default: so many that there are at most 1,000 cells, or on the
+    /// picture of all tables about 2,000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=0x7FFF_FFFF))]
     pub(crate) blocks_per_range: Option<u32>,
-    /// Write the picture to this file, as PNG or SVG by its ending, instead of to the terminal
+    /// Write to this file, in the format of its ending, instead of to standard output
     #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: Option<PictureFile>,
+    pub(crate) output: Option<PathBuf>,
+    /// As text, png, svg, html (one file that asks for nothing), csv or json [default: by the ending of --output, or text]
+    #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
+    pub(crate) format: Option<HeatmapFormat>,
     #[command(flatten)]
     pub(crate) terminal: TerminalArguments,
     #[command(flatten)]
@@ -644,7 +662,10 @@ mod tests {
             "walker stats --format xml",
             "walker garbage --skip-damage",
             "walker heatmap --dbname x",
-            "walker heatmap --table t --output picture.gif",
+            "walker heatmap --table t --format gif",
+            "walker heatmap --table t --all",
+            "walker heatmap --table t --limit 3",
+            "walker heatmap --all --limit 0",
             "walker heatmap --table t --blocks-per-range 0",
             "walker preflight",
             "walker preflight wal --config-file x",

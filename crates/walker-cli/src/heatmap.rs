@@ -1,101 +1,96 @@
-//! `walker heatmap`: where the dead tuples of a table are, as a picture in the terminal or in a file.
+//! `walker heatmap`: where the dead tuples of a table are, or of all, as a picture or as data.
 
-use std::fs;
-use std::path::PathBuf;
-use std::str::FromStr;
+mod all;
+mod data;
 
 use ::heatmap::Map;
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
 
 use crate::arguments::HeatmapArguments;
 use crate::connection;
-use crate::exit::system_message;
-use crate::output::Output;
+use crate::origin;
+use crate::output_file;
 use crate::summary;
 use crate::terminal;
+use data::Data;
+
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HeatmapFormat {
+    /// Characters and colours
+    Text,
+    /// A picture of pixels
+    Png,
+    /// A picture of shapes
+    Svg,
+    /// A page that asks for nothing
+    Html,
+    /// CSV with a heading
+    Csv,
+    /// JSON for programs
+    Json,
+}
+
+impl HeatmapFormat {
+    /// Whether there is a row for each range instead of a picture.
+    fn is_data(self) -> bool {
+        matches!(self, Self::Csv | Self::Json)
+    }
+}
+
+const NOT_DRAWN: &str = "could not draw the picture";
 
 /// `walker heatmap`.
 pub(crate) fn run(arguments: &HeatmapArguments) -> Result<()> {
+    let file = arguments.output.as_deref();
+    let format = output_file::format(arguments.format, file, HeatmapFormat::Text)?;
     let mut client = connection::connect(&arguments.connection)?;
-    let map = summary::read(&mut client, &arguments.table, arguments.blocks_per_range)?;
-    let text = match &arguments.output {
-        Some(file) => file.write(&map)?,
-        None => map.to_terminal(&terminal::detect(arguments.terminal)),
+    let made = match &arguments.table {
+        Some(table) => of_table(&mut client, arguments, table, format)?,
+        None => all::draw(&mut client, arguments, format)?,
     };
-    let mut output = Output::lock();
-    output.write(&text)?;
-    Ok(output.finish()?)
+    output_file::write(file, &made.content, format == HeatmapFormat::Png, &made.what)
 }
 
-/// A file that a picture is written to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PictureFile {
-    path: PathBuf,
-    kind: PictureKind,
+/// What there is to write, and the words for it.
+#[derive(Debug)]
+struct Made {
+    content: Vec<u8>,
+    what: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PictureKind {
-    Png,
-    Svg,
-}
-
-impl FromStr for PictureFile {
-    type Err = String;
-
-    /// A path whose ending tells the kind of picture.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let path = PathBuf::from(text);
-        let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
-        let kind = match ending.as_ref().and_then(|ending| ending.to_str()) {
-            Some("png") => PictureKind::Png,
-            Some("svg") => PictureKind::Svg,
-            _ => return Err("the name of the file must end in .png or .svg".to_owned()),
+fn of_table(
+    client: &mut postgres::Client,
+    arguments: &HeatmapArguments,
+    table: &str,
+    format: HeatmapFormat,
+) -> Result<Made> {
+    let what = |map: &Map| format!("heat map of {} at {}", map.table, map.lsn);
+    if format.is_data() || format == HeatmapFormat::Html {
+        let origin = origin::read(client)?;
+        let (map, details) = summary::read_detailed(client, table, arguments.blocks_per_range)?;
+        let content = match format {
+            HeatmapFormat::Html => {
+                let dead_bytes: Vec<Option<u64>> = details.iter().map(|detail| detail.dead_bytes).collect();
+                map.to_html(&origin, &dead_bytes).context(NOT_DRAWN)?.into_bytes()
+            }
+            _ => Data::of_table(&origin, &map, &details).write(format)?,
         };
-        Ok(Self { path, kind })
+        return Ok(Made { content, what: what(&map) });
     }
+    let map = summary::read(client, table, arguments.blocks_per_range)?;
+    let content = match format {
+        HeatmapFormat::Png => map.to_png().context(NOT_DRAWN)?,
+        HeatmapFormat::Svg => map.to_svg().into_bytes(),
+        _ => map.to_terminal(&terminal_for(arguments)).into_bytes(),
+    };
+    Ok(Made { content, what: what(&map) })
 }
 
-impl PictureFile {
-    /// Draws the map into the file, and says so in a line.
-    fn write(&self, map: &Map) -> Result<String> {
-        let picture = match self.kind {
-            PictureKind::Png => map.to_png().context("could not draw the picture")?,
-            PictureKind::Svg => map.to_svg().into_bytes(),
-        };
-        let path = self.path.display();
-        fs::write(&self.path, picture)
-            .map_err(|cause| Error::msg(format!("could not write file \"{path}\": {}", system_message(&cause))))?;
-        Ok(format!("heat map of {} at {} written to {path}\n", map.table, map.lsn))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_ending_tells_the_kind_of_picture() {
-        assert_eq!("a/b.PNG".parse::<PictureFile>().unwrap().kind, PictureKind::Png);
-        assert_eq!("b.svg".parse::<PictureFile>().unwrap().kind, PictureKind::Svg);
-        for wrong in ["", "png", ".png", "a.gif"] {
-            assert!(wrong.parse::<PictureFile>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn pictures_are_written() {
-        let directory = tempfile::tempdir().unwrap();
-        let map = Map { table: "t".into(), lsn: "0/1".into(), blocks_per_range: 1, ..Map::default() };
-        for (name, beginning) in [("a.svg", &b"<svg"[..]), ("a.png", &b"\x89PNG"[..])] {
-            let path = directory.path().join(name);
-            let file: PictureFile = path.to_str().unwrap().parse().unwrap();
-            let line = file.write(&map).unwrap();
-            assert_eq!(line, format!("heat map of t at 0/1 written to {}\n", path.display()));
-            assert!(fs::read(&path).unwrap().starts_with(beginning));
-        }
-        let file: PictureFile = "/nowhere/a.svg".parse().unwrap();
-        let message = file.write(&map).unwrap_err().to_string();
-        assert_eq!(message, "could not write file \"/nowhere/a.svg\": No such file or directory");
-    }
+/// The terminal, or for a file one without colours.
+fn terminal_for(arguments: &HeatmapArguments) -> ::heatmap::Terminal {
+    let terminal = terminal::detect(arguments.terminal);
+    let is_plain = arguments.output.is_some() && arguments.terminal.colour != crate::arguments::ColourChoice::Always;
+    if is_plain { ::heatmap::Terminal { colour: ::heatmap::Colour::None, ..terminal } } else { terminal }
 }

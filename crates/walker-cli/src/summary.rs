@@ -14,17 +14,69 @@ const MOST_RANGES: u64 = 1_000;
 
 /// Asks for the numbers of each block range of `table`.
 pub(crate) fn read(client: &mut Client, table: &str, blocks_per_range: Option<u32>) -> Result<Map> {
+    let (name, blocks_per_range) = begin(client, table, blocks_per_range)?;
+    let rows = ask(client, table, blocks_per_range, "SELECT *, rangeno AS place FROM {summary} s");
+    let rows = rows.map_err(explain).with_context(|| refused(&name))?;
+    to_map(client, name, blocks_per_range, &rows)
+}
+
+/// What is told of a block range besides what is drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Detail {
+    /// Bytes of the dead tuples; `None` if some died or were removed while the server was asked.
+    pub(crate) dead_bytes: Option<u64>,
+    pub(crate) free_bytes: u64,
+    pub(crate) all_visible_blocks: u64,
+}
+
+/// The same, with the details of each range.
+pub(crate) fn read_detailed(
+    client: &mut Client,
+    table: &str,
+    blocks_per_range: Option<u32>,
+) -> Result<(Map, Vec<Detail>)> {
+    let (name, blocks_per_range) = begin(client, table, blocks_per_range)?;
+    // Two questions to the worker: the second one counts only where it agrees with the first.
+    let sql = format!(
+        "SELECT s.*, rangeno AS place,
+                CASE WHEN s.n_dead_tuples = coalesce(b.n_dead_tuples, 0) THEN coalesce(b.dead_bytes, 0) END AS dead_bytes
+           FROM {{summary}} s LEFT JOIN
+                (SELECT blkno / {blocks_per_range} AS rangeno, pg_catalog.sum(n_dead_tuples) AS n_dead_tuples,
+                        pg_catalog.sum(dead_bytes)::pg_catalog.int8 AS dead_bytes
+                   FROM {{blocks}} GROUP BY 1) b USING (rangeno)"
+    );
+    let rows = ask(client, table, blocks_per_range, &sql).map_err(explain).with_context(|| refused(&name))?;
+    let detail = |row: &Row| -> Result<Detail> {
+        Ok(Detail {
+            dead_bytes: row.try_get::<_, Option<i64>>("dead_bytes")?.map(i64::unsigned_abs),
+            free_bytes: number(row, "freespace")?,
+            all_visible_blocks: number(row, "n_all_visible")?,
+        })
+    };
+    let details = rows.iter().map(detail).collect::<Result<_>>().context(UNEXPECTED)?;
+    Ok((to_map(client, name, blocks_per_range, &rows)?, details))
+}
+
+const UNEXPECTED: &str = "garbage_summary() does not return what this version of walker expects";
+
+fn refused(name: &str) -> String {
+    format!("could not read the garbage map of table \"{name}\"")
+}
+
+/// The table's name, and how many blocks a range shall have.
+fn begin(client: &mut Client, table: &str, blocks_per_range: Option<u32>) -> Result<(String, u32)> {
     let (name, blocks) =
         find_table(client, table).map_err(explain).with_context(|| format!("could not find table \"{table}\""))?;
-    let blocks_per_range = blocks_per_range.unwrap_or_else(|| suitable_range(blocks));
-    let rows = ask(client, table, blocks_per_range)
-        .map_err(explain)
-        .with_context(|| format!("could not read the garbage map of table \"{name}\""))?;
-    let number = |row: &Row, column: &str| -> Result<u64> {
-        // There is no number where nothing is known.
-        let value: Option<i64> = row.try_get(column)?;
-        Ok(value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0))
-    };
+    Ok((name, blocks_per_range.unwrap_or_else(|| suitable_range(blocks))))
+}
+
+/// A number of a row; there is none where nothing is known.
+fn number(row: &Row, column: &str) -> Result<u64> {
+    let value: Option<i64> = row.try_get(column)?;
+    Ok(value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0))
+}
+
+fn to_map(client: &mut Client, table: String, blocks_per_range: u32, rows: &[Row]) -> Result<Map> {
     let small = |row: &Row, column: &str| -> Result<u32> { Ok(u32::try_from(number(row, column)?)?) };
     let range = |row: &Row| -> Result<Range> {
         Ok(Range {
@@ -34,14 +86,13 @@ pub(crate) fn read(client: &mut Client, table: &str, blocks_per_range: Option<u3
             dead_tuples: number(row, "n_dead_tuples")?,
         })
     };
-    let ranges = rows.iter().map(range).collect::<Result<_>>();
-    let ranges = ranges.context("garbage_summary() does not return what this version of walker expects")?;
+    let ranges = rows.iter().map(range).collect::<Result<_>>().context(UNEXPECTED)?;
     let text = |column: &str| rows.iter().find_map(|row| row.try_get::<_, Option<String>>(column).ok().flatten());
     let lsn = match text("lsn") {
         Some(lsn) => lsn,
         None => server_position(client).map_err(explain)?,
     };
-    Ok(Map { table: name, lsn, blocks_per_range, ranges, inexact: text("inexact") })
+    Ok(Map { table, lsn, blocks_per_range, ranges, inexact: text("inexact") })
 }
 
 /// The table's name as the server writes it, and its size in blocks.
@@ -58,17 +109,20 @@ fn find_table(client: &mut Client, table: &str) -> Result<(String, u64), postgre
     Ok((row.try_get(0)?, blocks.unsigned_abs()))
 }
 
-/// The rows of `garbage_summary`, wherever the extension was put.
-fn ask(client: &mut Client, table: &str, blocks_per_range: u32) -> Result<Vec<Row>, postgres::Error> {
+/// The rows of a query in which `{summary}` and `{blocks}` stand for the extension's functions, wherever it was put.
+fn ask(client: &mut Client, table: &str, blocks_per_range: u32, query: &str) -> Result<Vec<Row>, postgres::Error> {
     client.batch_execute(&format!("SET garbagemap.summary_size = {blocks_per_range}"))?;
     let extension = Extension::find(client, "garbagemap")?;
     let schema = extension.schema.map(|schema| format!("{schema}.")).unwrap_or_default();
+    let table_parameter = "$1::pg_catalog.text::pg_catalog.regclass";
     let summary = format!(
-        "SELECT n_blocks::int8, known_blocks::int8, n_tuples::int8, n_dead_tuples::int8, lsn::text, inexact
-           FROM {schema}garbage_summary($1::pg_catalog.text::pg_catalog.regclass)
-          ORDER BY rangeno"
+        "(SELECT rangeno::int8, freespace::int8, n_tuples::int8, n_dead_tuples::int8, n_all_visible::int8,
+                 n_blocks::int8, known_blocks::int8, lsn::text, inexact
+            FROM {schema}garbage_summary({table_parameter}))"
     );
-    client.query(&summary, &[&table])
+    let blocks = format!("{schema}garbage_blocks({table_parameter}, true)");
+    let sql = query.replace("{summary}", &summary).replace("{blocks}", &blocks) + " ORDER BY place";
+    client.query(&sql, &[&table])
 }
 
 /// Where the server is: as a table without blocks has no rows that could tell.
