@@ -10,6 +10,7 @@ use pgwal::{Fork, Lsn, RelFileLocator, Timestamp};
 use crate::custom_rmgr::CustomRmgrChoice;
 use crate::heatmap::HeatmapFormat;
 use crate::preflight::Provides;
+use crate::report::ReportFormat;
 use crate::selection::RmgrChoice;
 use crate::serve::Kept;
 use crate::time;
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     Stats(StatsArguments),
     Garbage(GarbageArguments),
     Heatmap(HeatmapArguments),
+    Report(ReportArguments),
     Preflight(PreflightArguments),
     Top(TopArguments),
     Serve(ServeArguments),
@@ -223,6 +225,46 @@ pub(crate) struct HeatmapArguments {
     pub(crate) format: Option<HeatmapFormat>,
     #[command(flatten)]
     pub(crate) terminal: TerminalArguments,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArguments,
+}
+
+/// Write a page on the garbage of a database: the worst tables, what VACUUM would gain, what blocks it, and settings
+///
+/// Each figure comes with the query that gives it. A change of autovacuum's settings is proposed only where figures say that
+/// it would help, with the rule and the arithmetic.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+#[command(after_help = "\
+Examples:
+  walker report --dbname shop
+  walker report --dbname shop --output shop.html
+  walker report -h db.example.com -U report -d shop --format json
+  walker report --dbname shop --share 5 --limit 50
+
+Autovacuum shall begin before dead tuples are --share per cent of the live
+ones, or 1 GiB, but not more often than every 10 minutes, nor for more than a
+tenth of the time. Tables below 1,000 blocks are left alone. docs/report.md
+explains the rules. Nothing is changed in the database.
+
+The extension garbagemap must be in the database. Members of pg_monitor and
+pg_stat_scan_tables see all of it. Environment variables, the password file,
+the service file and TLS are used as by psql.
+
+The exit status is 0 if the report was written, whatever it says, and 1 if not.")]
+pub(crate) struct ReportArguments {
+    /// Write to this file, in the format of its ending (.html, .json, .txt), instead of to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// How to write it [default: by the ending of --output, or text]
+    #[arg(long, value_name = "html|text|json", value_enum, hide_possible_values = true)]
+    pub(crate) format: Option<ReportFormat>,
+    /// The first so many tables by dead bytes
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// Autovacuum shall begin before dead tuples are so many per cent of a table's live ones
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) share: u32,
     #[command(flatten)]
     pub(crate) connection: ConnectionArguments,
 }
@@ -667,6 +709,8 @@ mod tests {
             "walker heatmap --table t --limit 3",
             "walker heatmap --all --limit 0",
             "walker heatmap --table t --blocks-per-range 0",
+            "walker report --share 0",
+            "walker report --format csv",
             "walker preflight",
             "walker preflight wal --config-file x",
             "walker preflight wal --provides 127=x",

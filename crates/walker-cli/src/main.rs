@@ -22,6 +22,7 @@ mod page_files;
 mod preflight;
 mod progress;
 mod record_row;
+mod report;
 mod scan;
 mod segment_range;
 mod selection;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Stats(arguments) => done(stats::run(arguments)),
         Command::Garbage(arguments) => done(garbage::run(arguments)),
         Command::Heatmap(arguments) => done(heatmap::run(arguments)),
+        Command::Report(arguments) => done(report::run(arguments)),
         Command::Preflight(arguments) => preflight::run(arguments),
         Command::Top(arguments) => done(top::run(arguments)),
         Command::Serve(arguments) => done(serve::run(arguments)),
