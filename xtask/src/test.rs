@@ -39,6 +39,7 @@ const IN_SERVER: &[&str] = &[
     "prometheus",
     "redo_outside",
     "serve",
+    "report",
     "test_custom_rmgrs",
     "top",
     "wal_faults",
