@@ -20,6 +20,8 @@ const CASES: &[(&str, &str, i32)] = &[
     ("walker heatmap", "heatmap --dbname SERVER --table pg_class", 0),
     ("walker heatmap", "heatmap --dbname SERVER --table nosuchtable", 1),
     ("walker heatmap", "heatmap --dbname host=/nowhere --table t", 1),
+    ("walker report", "report --dbname SERVER", 0),
+    ("walker report", "report --dbname host=/nowhere", 1),
     ("walker top", "top --dbname SERVER --once", 0),
     ("walker top", "top --dbname host=/nowhere --once", 1),
     // Where nothing is wrong it is served until a signal, which its own tests send.
