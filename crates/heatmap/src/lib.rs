@@ -46,7 +46,7 @@ mod poster;
 mod ranking;
 mod svg;
 mod terminal;
-mod text;
+pub mod text;
 mod words;
 
 pub use html::Origin;

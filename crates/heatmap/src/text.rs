@@ -1,7 +1,7 @@
 //! Text from outside, made fit for a line: harmless, short enough, wrapped.
 
 /// What may not go to a terminal or into XML is replaced: a quoted identifier can hold escape sequences.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let harmful = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
@@ -20,7 +20,7 @@ pub(crate) fn ascii(text: &str) -> String {
 }
 
 /// At most `columns` columns, the middle left out: both ends of a name tell more than its middle.
-pub(crate) fn shortened(text: &str, columns: usize) -> String {
+pub fn shortened(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
@@ -38,7 +38,7 @@ pub(crate) fn broken_off(text: &str, columns: usize) -> String {
 }
 
 /// Lines of at most `columns` columns, broken between words; words longer than a line are cut.
-pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         let word = shortened(word, columns);
@@ -54,7 +54,7 @@ pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
 }
 
 /// Columns that a text takes in a terminal.
-pub(crate) fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 

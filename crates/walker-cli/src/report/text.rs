@@ -1,25 +1,30 @@
 //! The report as lines to read.
 
+use ::heatmap::text::{printable, shortened, width, wrapped};
+
 use super::contents::Contents;
 
-/// Columns of what is wrapped; statements and queries are not.
-const WIDTH: usize = 100;
+/// Columns of all but statements and queries, which are to be copied.
+const WIDTH: usize = 80;
 
 pub(super) fn write(contents: &Contents) -> String {
     let mut text = String::new();
-    let mut line = |line: &str| {
-        text.push_str(line);
-        text.push('\n');
+    // A quoted identifier can hold escape sequences, and statements have several lines.
+    let mut line = |lines: &str| {
+        for line in lines.split('\n') {
+            text.push_str(&printable(line));
+            text.push('\n');
+        }
     };
     line(&format!("Garbage in database {}", contents.database));
     line(&format!("{}, {}", contents.server, contents.time));
     line("");
     for words in std::iter::once(&contents.summary()).chain(&contents.exactness) {
-        wrapped(words, "", &mut line);
+        wrap(words, "", &mut line);
     }
 
     heading("Worst tables", &mut line);
-    let rows: Vec<[String; 8]> = contents
+    let rows: Vec<[String; 6]> = contents
         .tables
         .iter()
         .map(|table| {
@@ -29,36 +34,32 @@ pub(super) fn write(contents: &Contents) -> String {
                 table.dead_tuples(),
                 table.dead_share(),
                 table.dead_bytes(),
-                table.deaths(),
-                table.given_back(),
                 table.verdict().to_owned(),
             ]
         })
         .collect();
-    let headings =
-        ["table", "size", "dead", "share", "dead bytes", "deaths/h", "given back", "autovacuum"].map(str::to_owned);
+    let headings = ["table", "size", "dead", "share", "dead bytes", "autovacuum"].map(str::to_owned);
     columns(&headings, &rows, &mut line);
-    line("given back: empty blocks at the end that VACUUM would give back to the file system");
     if let Some(left_out) = &contents.left_out {
-        line(left_out);
+        wrap(left_out, "", &mut line);
     }
 
     heading("What blocks VACUUM", &mut line);
-    wrapped(&contents.blocking(), "", &mut line);
+    wrap(&contents.blocking(), "", &mut line);
     for blocker in &contents.blockers {
         let who = blocker.who.as_ref().map(|who| format!(" ({who})")).unwrap_or_default();
         line(&format!("- {}{who}", blocker.name));
-        wrapped(&blocker.words(), "  ", &mut line);
-        wrapped(&blocker.advice, "  ", &mut line);
+        wrap(&blocker.words(), "  ", &mut line);
+        wrap(&blocker.advice, "  ", &mut line);
         line(&format!("  {}", blocker.statement));
     }
 
     heading("Autovacuum", &mut line);
     if let Some(advice) = &contents.server_advice {
-        wrapped(&advice.words, "", &mut line);
+        wrap(&advice.words, "", &mut line);
         line(&format!("  {}", advice.statement));
     }
-    wrapped(&contents.rule, "", &mut line);
+    wrap(&contents.rule, "", &mut line);
     let statements = contents.statements();
     if statements.is_empty() {
         line("No settings are proposed; each table says why.");
@@ -70,10 +71,14 @@ pub(super) fn write(contents: &Contents) -> String {
     for table in &contents.tables {
         heading(&table.title, &mut line);
         for (what, number) in table.lines() {
-            line(&format!("  {what:<32} {number}"));
+            let mut what = what;
+            for part in wrapped(&number, WIDTH - 35) {
+                line(&format!("  {what:<32} {part}"));
+                what = "";
+            }
         }
         for words in table.gain_words().iter().chain(&table.advice.words) {
-            wrapped(words, "  ", &mut line);
+            wrap(words, "  ", &mut line);
         }
         for statement in table.vacuum.iter().chain(&table.advice.statement) {
             line(&format!("  => {statement}"));
@@ -92,53 +97,71 @@ pub(super) fn write(contents: &Contents) -> String {
         line(&check.sql);
     }
     line("");
-    wrapped(Contents::INDEXES, "", &mut line);
-    harmless(&text)
+    wrap(Contents::INDEXES, "", &mut line);
+    text
 }
 
 fn heading(text: &str, line: &mut impl FnMut(&str)) {
     line("");
     line(text);
-    line(&"-".repeat(text.chars().count()));
+    line(&"-".repeat(width(text)));
 }
 
 /// Broken between words.
-fn wrapped(text: &str, indent: &str, line: &mut impl FnMut(&str)) {
-    let mut current = indent.to_owned();
-    for word in text.split_whitespace() {
-        if current.len() > indent.len() && current.chars().count() + 1 + word.chars().count() > WIDTH {
-            line(&current);
-            current = indent.to_owned();
-        }
-        if current.len() > indent.len() {
-            current.push(' ');
-        }
-        current.push_str(word);
-    }
-    line(&current);
+fn wrap(text: &str, indent: &str, line: &mut impl FnMut(&str)) {
+    wrapped(text, WIDTH - indent.len()).iter().for_each(|words| line(&format!("{indent}{words}")));
 }
 
-fn columns(headings: &[String; 8], rows: &[[String; 8]], line: &mut impl FnMut(&str)) {
-    let mut widths = [0; 8];
+/// Names are shortened to what the other columns leave.
+fn columns(headings: &[String; 6], rows: &[[String; 6]], line: &mut impl FnMut(&str)) {
+    let mut widths = [0; 6];
     for row in rows.iter().chain([headings]) {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = width(cell).max(*widest);
         }
     }
+    let others: usize = widths[1..].iter().map(|width| width + GAP.len()).sum();
+    widths[0] = widths[0].min(WIDTH.saturating_sub(others));
     for row in [headings].into_iter().chain(rows) {
-        let mut text = String::new();
-        for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
-            match index {
-                0 => text.push_str(&format!("{cell:<width$}")),
-                7 => text.push_str(&format!("  {cell}")),
-                _ => text.push_str(&format!("  {cell:>width$}")),
-            }
-        }
-        line(&text);
+        let cells = row.iter().zip(widths).enumerate().map(|(index, (cell, room))| {
+            let cell = if index == 0 { shortened(cell, room) } else { cell.clone() };
+            let spaces = " ".repeat(room.saturating_sub(width(&cell)));
+            if (1..5).contains(&index) { spaces + &cell } else { cell + &spaces }
+        });
+        line(cells.collect::<Vec<_>>().join(GAP).trim_end());
     }
 }
 
-/// A quoted identifier can hold escape sequences.
-fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c != '\n' && c.is_control() { '\u{fffd}' } else { c }).collect()
+/// Between two columns.
+const GAP: &str = "  ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(rows: &[[String; 6]]) -> Vec<String> {
+        let headings = ["table", "size", "dead", "share", "dead bytes", "autovacuum"].map(str::to_owned);
+        let mut lines = Vec::new();
+        columns(&headings, rows, &mut |line| lines.push(line.to_owned()));
+        lines
+    }
+
+    #[test]
+    fn the_table_of_tables_fits_however_long_names_are() {
+        let row = |name: &str| {
+            [name, "1.21 TiB", "4,294,967,295", "99.9 %", "1023 MiB", "statistics wrong"].map(str::to_owned)
+        };
+        let lines = shown(&[row(&"x".repeat(127)), row("public.日本"), row("t")]);
+        assert_eq!(width(&lines[1]), WIDTH);
+        assert!(lines.iter().all(|line| width(line) <= WIDTH), "{lines:#?}");
+        let ends = |line: &String| line.ends_with("1.21 TiB  4,294,967,295  99.9 %    1023 MiB  statistics wrong");
+        assert!(lines[1..].iter().all(ends), "{lines:#?}");
+    }
+
+    #[test]
+    fn few_short_names_take_no_more_room_than_they_need() {
+        let lines = shown(&[["t", "8 KiB", "1", "50 %", "28 B", "small"].map(str::to_owned)]);
+        assert_eq!(lines[0], "table   size  dead  share  dead bytes  autovacuum");
+        assert_eq!(lines[1], "t      8 KiB     1   50 %        28 B  small");
+    }
 }
