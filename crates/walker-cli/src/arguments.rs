@@ -19,6 +19,8 @@ use crate::top::Column;
 /// Walks over PostgreSQL's write-ahead log (WAL), and shows where the dead tuples of tables are
 #[derive(Debug, Parser)]
 #[command(name = "walker", version, propagate_version = true, args_override_self = true, max_term_width = 80)]
+// -h is the host, as with PostgreSQL's own programs, where there is one to connect to.
+#[command(disable_help_flag = true)]
 #[command(after_help = "\
 Examples:
   walker top --dbname shop
@@ -32,6 +34,8 @@ pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    help: HelpArguments,
 }
 
 /// What the command can do.
@@ -55,7 +59,6 @@ pub(crate) enum Command {
 /// A command line of pg_waldump works unchanged behind `walker dump`. In addition, options that choose records may be
 /// repeated, the start need not be named, and there are --since, --until, --pgdata and --format.
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
 #[command(after_help = "\
 Examples:
   walker dump 000000010000000000000003
@@ -96,14 +99,12 @@ pub(crate) struct DumpArguments {
     #[arg(long, value_name = "text|json|csv", value_enum, default_value_t, hide_possible_values = true)]
     #[arg(conflicts_with = "bkp_details")]
     pub(crate) format: RecordFormat,
-    /// Print help
-    #[arg(short = '?', visible_short_alias = 'h', long, action = ArgAction::Help)]
-    help: Option<bool>,
+    #[command(flatten)]
+    help: HelpArguments,
 }
 
 /// Count the records of the log and their bytes, as pg_waldump --stats does, or by what they change
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
 #[command(after_help = "\
 Examples:
   walker stats --pgdata /var/lib/postgresql/15/main
@@ -155,9 +156,8 @@ pub(crate) struct StatsArguments {
     /// How to write the numbers
     #[arg(long, value_name = "text|json|csv", value_enum, default_value_t, hide_possible_values = true)]
     pub(crate) format: RecordFormat,
-    /// Print help
-    #[arg(short = '?', visible_short_alias = 'h', long, action = ArgAction::Help)]
-    help: Option<bool>,
+    #[command(flatten)]
+    help: HelpArguments,
 }
 
 /// Count the dead tuples of each table by reading nothing but the log
@@ -178,11 +178,12 @@ pub(crate) struct GarbageArguments {
     /// How to write the numbers
     #[arg(long, value_name = "text|json", value_enum, default_value_t, hide_possible_values = true)]
     pub(crate) format: Format,
+    #[command(flatten)]
+    help: HelpArguments,
 }
 
 /// Draw where the dead tuples of a table, or of all tables, are, as the garbagemap extension of a running server knows
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
 #[command(group = ArgGroup::new("which").required(true))]
 #[command(after_help = "\
 Examples:
@@ -234,7 +235,6 @@ pub(crate) struct HeatmapArguments {
 /// Each figure comes with the query that gives it. A change of autovacuum's settings is proposed only where figures say that
 /// it would help, with the rule and the arithmetic.
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
 #[command(after_help = "\
 Examples:
   walker report --dbname shop
@@ -326,6 +326,8 @@ pub(crate) struct PreflightArguments {
     /// How to write the answer
     #[arg(long, value_name = "text|json", value_enum, default_value_t, hide_possible_values = true)]
     pub(crate) format: Format,
+    #[command(flatten)]
+    help: HelpArguments,
 }
 
 /// Print what makes a shell complete the command's words
@@ -343,6 +345,8 @@ pub(crate) struct CompletionArguments {
     /// For which shell
     #[arg(value_name = "bash|zsh|fish|elvish|powershell", value_enum, hide_possible_values = true)]
     pub(crate) shell: Shell,
+    #[command(flatten)]
+    help: HelpArguments,
 }
 
 /// Write manual pages, of the command and of each subcommand
@@ -353,6 +357,16 @@ pub(crate) struct ManualPagesArguments {
     /// The directory to write them to
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
+    #[command(flatten)]
+    help: HelpArguments,
+}
+
+/// Help, for commands that do not connect.
+#[derive(Debug, Args)]
+pub(crate) struct HelpArguments {
+    /// Print help
+    #[arg(short = '?', visible_short_alias = 'h', long, action = ArgAction::Help)]
+    help: Option<bool>,
 }
 
 /// Which part of which log.
@@ -444,7 +458,6 @@ pub(crate) struct FilterArguments {
 /// Plugins with their lag, WAL per second by resource manager, tables by dead bytes with their growth, who holds back the removal
 /// of dead tuples, and the heat map of the chosen table. Where standard output is no terminal it is printed once.
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
 #[command(after_help = "\
 Examples:
   walker top --dbname shop
@@ -490,7 +503,6 @@ pub(crate) struct TopArguments {
 /// The page is read-only, comes from the command itself and asks nobody else. Beside it are an API (/api/v1/schema.json) and
 /// metrics for Prometheus (/metrics). All viewers are served from one look at the database in each interval.
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
 #[command(after_help = "\
 Examples:
   walker serve --dbname shop

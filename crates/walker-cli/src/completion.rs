@@ -20,7 +20,12 @@ pub(crate) fn run(arguments: &CompletionArguments) -> Result<()> {
 fn without_hidden(whole: Command) -> Command {
     let shown = whole.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned();
     // What the flag for the version tells is not in the script, but it is there only with one.
-    Command::new("walker").version(env!("CARGO_PKG_VERSION")).propagate_version(true).subcommands(shown)
+    Command::new("walker")
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .disable_help_flag(true)
+        .args(whole.get_arguments().cloned())
+        .subcommands(shown)
 }
 
 #[cfg(test)]
