@@ -14,8 +14,10 @@ use crate::command::{capture, line, run, run_on_stderr};
 
 pub(super) const MAJOR: u32 = REGRESSION_TESTS_MAJOR;
 const PACKAGE: &str = "postgresql-17";
-/// What was tried. Debian's mirror keeps only the newest of a release: where this one is gone, that one is taken.
+/// What was tried.
 const VERSION: &str = "17.11-0+deb13u1";
+/// What Debian's index said of it, with checksums of its files.
+const INDEX: &str = include_str!("postgresql-17.sources");
 const RELEASE: &str = "trixie";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const OPTIONS: [&str; 6] =
@@ -90,45 +92,80 @@ fn main_mirror(printed: &str) -> Option<String> {
     })
 }
 
-/// Downloads the source package and unpacks it; apt checks Debian's signature.
+/// Downloads the source package and unpacks it: the version that was tried if the mirror still has its files, else the newest.
 fn unpack(scratch: &Path) -> Result<PathBuf> {
     if !apt::is_on_path("apt-get") {
         bail!("its source package comes by apt-get, which this machine lacks");
     }
-    let state = scratch.join("apt");
-    fs::create_dir_all(state.join("lists/partial"))?;
-    fs::create_dir_all(state.join("cache/archives/partial"))?;
-    let sources = state.join("sources.list");
-    let key = if Path::new(KEYRING).is_file() { format!("[signed-by={KEYRING}] ") } else { String::new() };
     let mirror = mirror()?;
-    fs::write(&sources, format!("deb-src {key}{mirror} {RELEASE} main\n"))?;
-    // A configuration of its own: the machine's sources and lists stay as they are.
-    let apt = |program: &str| {
+    let log = scratch.join("source.log");
+    let version = match download_tried(scratch, &mirror, &log) {
+        Ok(()) => VERSION.to_owned(),
+        Err(error) => {
+            eprintln!("setup: {PACKAGE} {VERSION} is not to be had any more, so the newest is taken: {error:#}");
+            download_newest(scratch, &mirror, &log)?
+        }
+    };
+    let release = version.split('-').next().unwrap_or(&version);
+    Ok(scratch.join(format!("{PACKAGE}-{release}")))
+}
+
+/// A mirror's index names only the newest version of a release, while the files of older ones stay for a time: apt is given an
+/// index that names this one, and checks the files by its checksums.
+fn download_tried(scratch: &Path, mirror: &str, log: &Path) -> Result<()> {
+    let apt = Apt::new(&scratch.join("apt-tried"), &format!("deb-src [trusted=yes] {mirror} {RELEASE} main\n"))?;
+    let index = apt.directory.join("lists").join(index_name(mirror));
+    fs::write(&index, INDEX).with_context(|| format!("cannot write {}", index.display()))?;
+    apt.source(VERSION, scratch, log)
+}
+
+/// What apt calls its copy of the release's index (`URItoFileName`).
+fn index_name(mirror: &str) -> String {
+    let place = mirror.split_once("://").map_or(mirror, |(_, place)| place).trim_end_matches('/');
+    format!("{}_dists_{RELEASE}_main_source_Sources", place.replace('_', "%5f").replace('/', "_"))
+}
+
+/// Returns the version; apt checks Debian's signature.
+fn download_newest(scratch: &Path, mirror: &str, log: &Path) -> Result<String> {
+    let key = if Path::new(KEYRING).is_file() { format!("[signed-by={KEYRING}] ") } else { String::new() };
+    let apt = Apt::new(&scratch.join("apt"), &format!("deb-src {key}{mirror} {RELEASE} main\n"))?;
+    run_on_stderr(apt.command("apt-get").args(["--quiet=2", "update"]))?;
+    let offered = versions(&capture(apt.command("apt-cache").args(["showsrc", "--only-source", PACKAGE]))?);
+    let newest = offered.last().with_context(|| format!("{mirror} has no {PACKAGE} in {RELEASE}"))?;
+    apt.source(newest, scratch, log)?;
+    Ok(newest.clone())
+}
+
+/// A configuration of its own: the machine's sources and lists stay as they are.
+struct Apt {
+    directory: PathBuf,
+}
+
+impl Apt {
+    fn new(directory: &Path, sources: &str) -> Result<Self> {
+        fs::create_dir_all(directory.join("lists/partial"))?;
+        fs::create_dir_all(directory.join("cache/archives/partial"))?;
+        fs::write(directory.join("sources.list"), sources)?;
+        Ok(Self { directory: directory.to_owned() })
+    }
+
+    fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        for (option, path) in [
-            ("Dir::Etc::sourcelist", &sources),
-            ("Dir::State::lists", &state.join("lists")),
-            ("Dir::Cache", &state.join("cache")),
-        ] {
-            command.arg("-o").arg(format!("{option}={}", path.display()));
+        for (option, name) in
+            [("Dir::Etc::sourcelist", "sources.list"), ("Dir::State::lists", "lists"), ("Dir::Cache", "cache")]
+        {
+            command.arg("-o").arg(format!("{option}={}", self.directory.join(name).display()));
         }
         command.args(["-o", "Dir::Etc::sourceparts=-", "-o", "APT::Sandbox::User=root"]);
         command
-    };
-    run_on_stderr(apt("apt-get").args(["--quiet=2", "update"]))?;
-    let offered = versions(&capture(apt("apt-cache").args(["showsrc", "--only-source", PACKAGE]))?);
-    let version = if offered.iter().any(|version| version == VERSION) {
-        VERSION
-    } else {
-        let newest = offered.last().with_context(|| format!("{mirror} has no {PACKAGE} in {RELEASE}"))?;
-        eprintln!("setup: {PACKAGE} {VERSION} is not offered any more, so {newest} is taken");
-        newest
-    };
-    let mut source = apt("apt-get");
-    source.args(["--quiet=2", "source", &format!("{PACKAGE}={version}")]);
-    logged(source.current_dir(scratch), &scratch.join("source.log"))?;
-    let release = version.split('-').next().unwrap_or(version);
-    Ok(scratch.join(format!("{PACKAGE}-{release}")))
+    }
+
+    /// Downloads and unpacks the source package into a directory.
+    fn source(&self, version: &str, directory: &Path, log: &Path) -> Result<()> {
+        let mut source = self.command("apt-get");
+        source.args(["--quiet=2", "source", &format!("{PACKAGE}={version}")]);
+        logged(source.current_dir(directory), log)
+    }
 }
 
 /// Lines are like `Version: 17.11-0+deb13u1`.
@@ -176,6 +213,19 @@ mod tests {
                        http://mirror/debian/ bookworm main\nhttp://mirror/debian/ bookworm-updates main\n";
         assert_eq!(main_mirror(printed).as_deref(), Some("http://mirror/debian/"));
         assert_eq!(main_mirror("http://mirror/debian-security/ bookworm-security main\n"), None);
+    }
+
+    #[test]
+    fn the_index_is_that_of_the_version() {
+        assert_eq!(versions(INDEX), [VERSION]);
+        assert!(INDEX.starts_with(&format!("Package: {PACKAGE}\n")));
+    }
+
+    #[test]
+    fn the_index_has_the_name_that_apt_looks_for() {
+        let name = "deb.debian.org_debian_dists_trixie_main_source_Sources";
+        assert_eq!(index_name("http://deb.debian.org/debian/"), name);
+        assert_eq!(index_name("http://host/a_b"), "host_a%5fb_dists_trixie_main_source_Sources");
     }
 
     #[test]
