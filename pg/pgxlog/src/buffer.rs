@@ -63,7 +63,7 @@ impl<'rel> PinnedBuffer<'rel> {
     ///
     /// # Panics
     /// With an ERROR if this process has locked it already.
-    #[inline]
+    #[inline(always)] // So that it is not moved in memory.
     #[must_use]
     pub fn exclusive(mut self) -> ExclusiveBuffer<'rel> {
         self.0.held.lock(Lock::Exclusive);

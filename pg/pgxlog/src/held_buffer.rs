@@ -37,8 +37,6 @@ pub(crate) struct HeldBuffer {
     /// [`held_locks::releases`] when it was locked; PostgreSQL has released the lock itself if it is more now. Zero if it is not
     /// locked.
     locked_at: u64,
-    /// Whether it stays locked until the process ends, whatever happens.
-    is_kept: bool,
 }
 
 impl HeldBuffer {
@@ -51,7 +49,7 @@ impl HeldBuffer {
     pub(crate) unsafe fn pinned(buffer: pg_sys::Buffer) -> Self {
         // SAFETY: a global variable of this process.
         let owner = unsafe { pg_sys::CurrentResourceOwner };
-        Self { buffer, owner, locked_at: 0, is_kept: false }
+        Self { buffer, owner, locked_at: 0 }
     }
 
     /// Takes over a pin and a lock, of whichever kind.
@@ -87,21 +85,19 @@ impl HeldBuffer {
     }
 
     /// Waits for the lock.
-    #[inline]
+    #[inline(always)] // So that the guard around it stays in registers.
     pub(crate) fn lock(&mut self, lock: Lock) {
-        held_locks::note(self.buffer);
-        let buffer = self.buffer;
-        // Forgotten again if an ERROR comes instead of the lock.
-        let noted = Noted(buffer);
+        let count = held_locks::note(self.buffer);
         // SAFETY: the buffer is pinned.
         unsafe {
             match lock {
-                Lock::Share => lock_buffer(buffer, pg_sys::BUFFER_LOCK_SHARE),
-                Lock::Exclusive => lock_buffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE),
-                Lock::Cleanup => pg_sys::LockBufferForCleanup(buffer),
+                Lock::Share if count <= UNGUARDED_LOCKS => lock_unguarded(self.buffer, pg_sys::BUFFER_LOCK_SHARE),
+                Lock::Exclusive if count <= UNGUARDED_LOCKS => {
+                    lock_unguarded(self.buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE);
+                }
+                lock => lock_guarded(self.buffer, lock),
             }
         }
-        std::mem::forget(noted);
         self.locked_at = held_locks::releases();
     }
 
@@ -132,23 +128,8 @@ impl HeldBuffer {
     /// Unlocks it; the pin stays.
     #[inline]
     pub(crate) fn unlock(&mut self) {
-        if self.is_locked() {
-            held_locks::forget(self.buffer);
-            // SAFETY: it is locked by us; unlocking raises nothing. An ERROR that passes, or was caught, has set the count
-            // to zero that unlocking decrements: as in `LWLockReleaseAll`, it is made to fit. Local buffers have no locks.
-            unsafe {
-                if pg_sys::InterruptHoldoffCount == 0 && self.buffer > 0 {
-                    pg_sys::InterruptHoldoffCount += 1;
-                }
-                LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_UNLOCK as _);
-            }
-        }
+        unlock(self.buffer, self.locked_at);
         self.locked_at = 0;
-    }
-
-    /// Keeps the lock until the process ends, so that nobody sees or writes what is on the page.
-    pub(crate) fn keep_locked(&mut self, keep: bool) {
-        self.is_kept = keep;
     }
 
     /// Its number; negative in a temporary relation.
@@ -206,45 +187,83 @@ impl HeldBuffer {
 impl Drop for HeldBuffer {
     #[inline]
     fn drop(&mut self) {
-        if self.is_kept {
-            return;
+        release(self.buffer, self.owner, self.locked_at);
+    }
+}
+
+/// Unlocks a buffer that was locked when there were so many [`held_locks::releases`], and releases its pin. Not part of who drops
+/// it, who then needs not keep it in memory: it is but three numbers.
+#[inline(never)]
+fn release(buffer: pg_sys::Buffer, owner: pg_sys::ResourceOwner, locked_at: u64) {
+    unlock(buffer, locked_at);
+    // SAFETY: the pin is ours, for an owner that is still there: see `pinned`.
+    unsafe { if pg_sys::CurrentResourceOwner == owner { ReleaseBuffer(buffer) } else { release_for(owner, buffer) } }
+}
+
+/// `ReleaseBuffer` for an owner that is not the current one, as while an ERROR passes.
+///
+/// # Safety
+/// The pin is noted with that owner.
+#[cold]
+#[inline(never)]
+unsafe fn release_for(owner: pg_sys::ResourceOwner, buffer: pg_sys::Buffer) {
+    // SAFETY: promised by the caller.
+    unsafe {
+        let current = pg_sys::CurrentResourceOwner;
+        pg_sys::CurrentResourceOwner = owner;
+        ReleaseBuffer(buffer);
+        pg_sys::CurrentResourceOwner = current;
+    }
+}
+
+/// Unlocks a buffer that was locked when there were so many [`held_locks::releases`], if it still is.
+#[inline]
+fn unlock(buffer: pg_sys::Buffer, locked_at: u64) {
+    if locked_at != held_locks::releases() {
+        return;
+    }
+    held_locks::forget(buffer);
+    // SAFETY: it is locked by us; unlocking raises nothing. An ERROR that passes, or was caught, has set the count to zero
+    // that unlocking decrements: as in `LWLockReleaseAll`, it is made to fit. Local buffers have no locks.
+    unsafe {
+        if pg_sys::InterruptHoldoffCount == 0 && buffer > 0 {
+            pg_sys::InterruptHoldoffCount += 1;
         }
-        self.unlock();
-        // SAFETY: the pin is ours, for an owner that is still there: see `pinned`. It may not be the current one while an
-        // ERROR passes.
-        unsafe {
-            let current = pg_sys::CurrentResourceOwner;
-            pg_sys::CurrentResourceOwner = self.owner;
-            ReleaseBuffer(self.buffer);
-            pg_sys::CurrentResourceOwner = current;
-        }
+        LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as _);
     }
 }
 
 /// `LockBuffer`, to lock.
 ///
 /// # Safety
-/// The buffer is pinned.
+/// The buffer is pinned, and at most [`UNGUARDED_LOCKS`] are locked with it.
 #[inline]
-unsafe fn lock_buffer(buffer: pg_sys::Buffer, mode: u32) {
+unsafe fn lock_unguarded(buffer: pg_sys::Buffer, mode: u32) {
     // SAFETY: pinned. Its one ERROR is that this process holds 200 locks. If so many are not ours, which cannot be in the
     // usual course, it is a PANIC, since the count of critical sections is not zero: no ERROR passes by without a guard.
     unsafe {
-        if held_locks::count() > UNGUARDED_LOCKS {
-            return lock_buffer_guarded(buffer, mode);
-        }
         pg_sys::CritSectionCount += 1;
         LockBuffer(buffer, mode as _);
         pg_sys::CritSectionCount -= 1;
     }
 }
 
+/// Locks a buffer that was noted; it is forgotten again if an ERROR comes instead of the lock.
+///
 /// # Safety
 /// The buffer is pinned.
-#[cold]
-unsafe fn lock_buffer_guarded(buffer: pg_sys::Buffer, mode: u32) {
+#[inline(never)]
+unsafe fn lock_guarded(buffer: pg_sys::Buffer, lock: Lock) {
+    let noted = Noted(buffer);
     // SAFETY: pinned.
-    unsafe { pg_sys::LockBuffer(buffer, mode as _) }
+    unsafe {
+        match lock {
+            Lock::Share => pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as _),
+            Lock::Exclusive => pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as _),
+            Lock::Cleanup => pg_sys::LockBufferForCleanup(buffer),
+        }
+    }
+    std::mem::forget(noted);
 }
 
 /// Up to so many buffers are locked without pgrx's guard. PostgreSQL holds hardly any lock of its own when it calls an

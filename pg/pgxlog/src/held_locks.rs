@@ -18,49 +18,54 @@ use pgrx::{PgLogLevel, PgSqlErrorCode};
 
 use crate::catch::raise;
 
-// Raises nothing.
-unsafe extern "C" {
-    fn GetCurrentSubTransactionId() -> pg_sys::SubTransactionId;
-}
-
 /// How many buffers can be locked at once: as many locks as PostgreSQL lets a process have (`MAX_SIMUL_LWLOCKS` in
 /// `src/backend/storage/lmgr/lwlock.c`).
 const MOST: usize = 200;
 
-/// A locked buffer, and the subtransaction in which it was locked.
+/// A locked buffer.
 struct Held {
     buffer: AtomicI32,
+    /// In which subtransaction it was locked, once another has begun in that; zero, which none has, before.
     subtransaction: AtomicU32,
 }
 
+/// The locks of this process.
+struct Locks {
+    /// The first `count` are the locked buffers, in no order.
+    held: [Held; MOST],
+    count: AtomicUsize,
+    /// See [`releases`].
+    releases: AtomicU64,
+}
+
 // A process has one thread that comes here; a `thread_local!` of a shared library would take a call for each access.
-/// The first [`COUNT`] are the locked buffers, in no order.
-static HELD: [Held; MOST] = [const { Held { buffer: AtomicI32::new(0), subtransaction: AtomicU32::new(0) } }; MOST];
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// From one: zero is what no lock has.
-static RELEASES: AtomicU64 = AtomicU64::new(1);
-static IS_WATCHING: AtomicBool = AtomicBool::new(false);
+static LOCKS: Locks = Locks {
+    held: [const { Held { buffer: AtomicI32::new(0), subtransaction: AtomicU32::new(0) } }; MOST],
+    count: AtomicUsize::new(0),
+    // Zero is what no lock has.
+    releases: AtomicU64::new(1),
+};
 
 fn held() -> &'static [Held] {
-    HELD.get(..count()).unwrap_or_default()
+    LOCKS.held.get(..count()).unwrap_or_default()
 }
 
 /// How many buffers are locked.
 #[inline]
-pub(crate) fn count() -> usize {
-    COUNT.load(Relaxed)
+fn count() -> usize {
+    LOCKS.count.load(Relaxed)
 }
 
 /// How often PostgreSQL has released all locks of this process, and one: what was locked before the last time is not any more.
 #[inline]
 pub(crate) fn releases() -> u64 {
-    RELEASES.load(Relaxed)
+    LOCKS.releases.load(Relaxed)
 }
 
 /// Notes that PostgreSQL has released all locks.
 pub(crate) fn note_release() {
-    COUNT.store(0, Relaxed);
-    RELEASES.store(releases().wrapping_add(1), Relaxed);
+    LOCKS.count.store(0, Relaxed);
+    LOCKS.releases.store(releases().wrapping_add(1), Relaxed);
 }
 
 /// Whether any buffer is locked.
@@ -68,23 +73,21 @@ pub(crate) fn is_any_held() -> bool {
     count() > 0
 }
 
-/// Notes that `buffer` is about to be locked.
+/// Notes that `buffer` is about to be locked, after [`watch`]. Returns how many are locked then.
 ///
 /// # Panics
 /// With an ERROR if this process holds a lock on it, or too many others.
 #[inline]
-pub(crate) fn note(buffer: pg_sys::Buffer) {
-    watch();
+pub(crate) fn note(buffer: pg_sys::Buffer) -> usize {
     let count = count();
-    match HELD.split_at_checked(count) {
-        Some((held, [free, ..])) if !held.iter().any(|other| other.buffer.load(Relaxed) == buffer) => {
-            free.buffer.store(buffer, Relaxed);
-            // SAFETY: looks at this process's state.
-            free.subtransaction.store(unsafe { GetCurrentSubTransactionId() }, Relaxed);
-            COUNT.store(count + 1, Relaxed);
-        }
-        _ => refuse(buffer, count < MOST),
+    let (Some(free), Some(held)) = (LOCKS.held.get(count), LOCKS.held.get(..count)) else { refuse(buffer, false) };
+    if held.iter().any(|held| held.buffer.load(Relaxed) == buffer) {
+        refuse(buffer, true);
     }
+    free.buffer.store(buffer, Relaxed);
+    free.subtransaction.store(0, Relaxed);
+    LOCKS.count.store(count + 1, Relaxed);
+    count + 1
 }
 
 /// Notes that `buffer` was locked to replay a record. There are no transactions then that could release it, and PostgreSQL would
@@ -95,9 +98,9 @@ pub(crate) fn note(buffer: pg_sys::Buffer) {
 #[inline]
 pub(crate) fn note_in_redo(buffer: pg_sys::Buffer) {
     let count = count();
-    let Some(free) = HELD.get(count) else { refuse(buffer, false) };
+    let Some(free) = LOCKS.held.get(count) else { refuse(buffer, false) };
     free.buffer.store(buffer, Relaxed);
-    COUNT.store(count + 1, Relaxed);
+    LOCKS.count.store(count + 1, Relaxed);
 }
 
 #[cold]
@@ -114,10 +117,10 @@ fn refuse(buffer: pg_sys::Buffer, is_room: bool) -> ! {
 #[inline]
 pub(crate) fn forget(buffer: pg_sys::Buffer) {
     let last = count().wrapping_sub(1);
-    if let Some(held) = HELD.get(last)
+    if let Some(held) = LOCKS.held.get(last)
         && (held.buffer.load(Relaxed) == buffer || replace(buffer, held))
     {
-        COUNT.store(last, Relaxed);
+        LOCKS.count.store(last, Relaxed);
     }
 }
 
@@ -131,16 +134,13 @@ fn replace(buffer: pg_sys::Buffer, last: &Held) -> bool {
     place.is_some()
 }
 
-/// Has PostgreSQL tell of transactions and subtransactions, from now on.
+/// Has PostgreSQL tell of transactions and subtransactions, from now on: before the first buffer is locked.
 #[inline]
-fn watch() {
-    if !IS_WATCHING.load(Relaxed) {
-        begin_to_watch();
+pub(crate) fn watch() {
+    static IS_WATCHING: AtomicBool = AtomicBool::new(false);
+    if IS_WATCHING.load(Relaxed) {
+        return;
     }
-}
-
-#[cold]
-fn begin_to_watch() {
     // SAFETY: the callbacks are part of a library that is never unloaded.
     unsafe {
         pg_sys::RegisterXactCallback(Some(on_transaction), null_mut());
@@ -167,18 +167,27 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _: *m
 
 unsafe extern "C-unwind" fn on_subtransaction(
     event: pg_sys::SubXactEvent::Type,
-    aborted: pg_sys::SubTransactionId,
-    _: pg_sys::SubTransactionId,
+    subtransaction: pg_sys::SubTransactionId,
+    parent: pg_sys::SubTransactionId,
     _: *mut c_void,
 ) {
-    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
-        // What was locked in the subtransaction is not used any more: it is left over from what failed.
-        let is_older = held().iter().any(|held| held.subtransaction.load(Relaxed) < aborted);
-        note_release();
-        if is_older {
-            // SAFETY: no frame with destructors is between here and PostgreSQL.
-            unsafe { pgrx_extern_c_guard(end_of_session) }
+    use pg_sys::SubXactEvent::{SUBXACT_EVENT_ABORT_SUB, SUBXACT_EVENT_START_SUB};
+    match event {
+        SUBXACT_EVENT_START_SUB => {
+            for held in held().iter().filter(|held| held.subtransaction.load(Relaxed) == 0) {
+                held.subtransaction.store(parent, Relaxed);
+            }
         }
+        SUBXACT_EVENT_ABORT_SUB => {
+            // What was locked in the subtransaction is not used any more: it is left over from what failed.
+            let is_older = held().iter().any(|held| (1..subtransaction).contains(&held.subtransaction.load(Relaxed)));
+            note_release();
+            if is_older {
+                // SAFETY: no frame with destructors is between here and PostgreSQL.
+                unsafe { pgrx_extern_c_guard(end_of_session) }
+            }
+        }
+        _ => {}
     }
 }
 

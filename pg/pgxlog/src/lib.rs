@@ -24,7 +24,7 @@ mod catch;
 mod critical_section;
 mod decoding;
 mod generic_xlog;
-mod guard;
+mod guarded_read;
 mod held_buffer;
 mod held_locks;
 mod latch;

@@ -9,7 +9,6 @@ use std::ptr::NonNull;
 
 use pgrx::{PgSqlErrorCode, pg_sys};
 use pgwal::{CustomRmgr, DataPage, Lsn, Operation as _, TransactionId};
-use smallvec::SmallVec;
 
 use crate::buffer::ExclusiveBuffer;
 use crate::critical_section::critical_section;
@@ -96,18 +95,66 @@ pub struct RecordBuilder<'d, R: ResourceManager> {
 /// Data that is registered piece by piece.
 #[derive(Debug, Default)]
 struct Pieces<'d> {
-    pieces: SmallVec<[Cow<'d, [u8]>; 3]>,
-    /// Of all of them.
-    length: usize,
+    /// Mostly they are few, and borrowed. Then the compiler sees that nothing is to be freed, and keeps the builder in registers.
+    first: [&'d [u8]; 3],
+    /// All behind those, and behind one that is owned.
+    more: Option<Box<MorePieces<'d>>>,
 }
+
+#[derive(Debug, Default)]
+struct MorePieces<'d>(Vec<Cow<'d, [u8]>>);
 
 impl<'d> Pieces<'d> {
     /// An empty one is left out.
     #[inline]
     fn push(&mut self, piece: Cow<'d, [u8]>) {
-        if !piece.is_empty() {
-            self.length += piece.len();
-            self.pieces.push(piece);
+        if piece.is_empty() {
+            return;
+        }
+        if let (Cow::Borrowed(piece), None) = (&piece, &self.more) {
+            for place in &mut self.first {
+                if place.is_empty() {
+                    *place = piece;
+                    return;
+                }
+            }
+        }
+        self.push_more(piece);
+    }
+
+    #[inline(never)]
+    fn push_more(&mut self, piece: Cow<'d, [u8]>) {
+        self.more.get_or_insert_default().0.push(piece);
+    }
+
+    #[inline]
+    fn more(&self) -> &[Cow<'d, [u8]>] {
+        self.more.as_ref().map_or(&[], |more| &more.0)
+    }
+
+    /// How many there are.
+    #[inline]
+    fn count(&self) -> usize {
+        self.first.iter().filter(|piece| !piece.is_empty()).count() + self.more().len()
+    }
+
+    /// Bytes of all of them.
+    #[inline]
+    fn length(&self) -> usize {
+        let first: usize = self.first.iter().map(|piece| piece.len()).sum();
+        self.more().iter().fold(first, |length, piece| length + piece.len())
+    }
+
+    /// Calls `register` with address and length of each.
+    #[inline]
+    fn for_each(&self, mut register: impl FnMut(*const u8, u32)) {
+        for piece in self.first {
+            if !piece.is_empty() {
+                register(piece.as_ptr(), piece.len() as u32);
+            }
+        }
+        for piece in self.more() {
+            register(piece.as_ptr(), piece.len() as u32);
         }
     }
 }
@@ -117,6 +164,8 @@ impl<'d> Pieces<'d> {
 pub struct RecordBlock<'b> {
     buffer: pg_sys::Buffer,
     page: NonNull<DataPage>,
+    /// [`layout`] of the page before the change.
+    layout: u64,
     is_logged: bool,
     flags: u8,
     data: Pieces<'b>,
@@ -129,9 +178,12 @@ impl<'b> RecordBlock<'b> {
     #[inline]
     #[must_use]
     pub fn new(buffer: &'b mut ExclusiveBuffer<'_>) -> Self {
+        let page = buffer.page_pointer();
         Self {
             buffer: buffer.number(),
-            page: buffer.page_pointer(),
+            page,
+            // SAFETY: locked exclusively, and borrowed so.
+            layout: layout(unsafe { page.as_ref() }),
             is_logged: buffer.relation().fork_needs_wal(buffer.fork()),
             flags: 0,
             data: Pieces::default(),
@@ -238,8 +290,8 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
     /// blocks' relations are not logged: then the pages were changed, and no record was needed.
     ///
     /// `change` gets the pages in the order of the blocks. It cannot fail: an ERROR or a panic in it is a PANIC of the server,
-    /// since half of a change cannot be taken back; so is a page that it leaves without a valid header
-    /// ([`DataPage::check_header`]), which PostgreSQL could not read again. What may go wrong is done before, while nothing
+    /// since half of a change cannot be taken back; so is a page to which it gives a header that is not valid
+    /// ([`DataPage::check_header`]), or leaves without one, which PostgreSQL could not read again. What may go wrong is done before, while nothing
     /// has happened. It must do what the resource manager's [`redo`](ResourceManager::redo) does; best, both call the same function.
     ///
     /// While the server is in recovery, an ERROR is raised.
@@ -285,8 +337,8 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
         if is_logged {
             // SAFETY: outside of a critical section, where their ERRORs pass as such; nothing is changed yet.
             unsafe {
-                let of_blocks = blocks.iter().map(|block| block.data.pieces.len());
-                let pieces = self.data.pieces.len() + of_blocks.sum::<usize>();
+                let of_blocks = blocks.iter().map(|block| block.data.count());
+                let pieces = self.data.count() + of_blocks.sum::<usize>();
                 if blocks.len() > DEFAULT_BLOCK_ID + 1 || pieces > DEFAULT_PIECES {
                     pg_sys::XLogEnsureRecordSpace(blocks.len().saturating_sub(1) as i32, pieces as i32);
                 }
@@ -300,7 +352,11 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
             change();
             for (place, block) in blocks.iter().enumerate() {
                 // SAFETY: locked exclusively, and the references that `change` had are gone.
-                check_page(place, unsafe { block.page.as_ref() });
+                let page = unsafe { block.page.as_ref() };
+                // As it was before, PostgreSQL has read it, unless the page was new.
+                if layout(page) != block.layout || block.layout == 0 {
+                    check_page(place, page);
+                }
             }
             // SAFETY: the rules of `src/backend/access/transam/README`: buffers are locked and marked as changed before
             // they are registered; all that is registered lives until `XLogInsert` returns; limits were checked.
@@ -323,11 +379,11 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
             return Ok(false);
         }
         check_registered::<R>()?;
-        let mut longest = self.data.length;
+        let mut longest = self.data.length();
         if blocks.is_empty() && longest == 0 {
             return Err(InsertError::Empty);
         }
-        for (block, length) in blocks.iter().map(|block| block.data.length).enumerate() {
+        for (block, length) in blocks.iter().map(|block| block.data.length()).enumerate() {
             if length > MAX_BLOCK_DATA {
                 return Err(InsertError::BlockDataTooLong { block, length });
             }
@@ -358,16 +414,12 @@ impl<'d, R: ResourceManager> RecordBuilder<'d, R> {
             // SAFETY: locked and marked; the pieces outlive this call.
             unsafe {
                 XLogRegisterBuffer(id, block.buffer, block.register_flags());
-                for piece in &block.data.pieces {
-                    XLogRegisterBufData(id, piece.as_ptr(), piece.len() as u32);
-                }
+                block.data.for_each(|piece, length| XLogRegisterBufData(id, piece, length));
             }
         }
         // SAFETY: the pieces outlive this call; all that is needed was registered.
         let lsn = unsafe {
-            for piece in &self.data.pieces {
-                XLogRegisterData(piece.as_ptr(), piece.len() as u32);
-            }
+            self.data.for_each(|piece, length| XLogRegisterData(piece, length));
             if self.flags != 0 {
                 XLogSetRecordFlags(self.flags);
             }
@@ -386,7 +438,15 @@ const HEADERS: usize = 64;
 /// More than one bit.
 const WILL_INIT: u8 = pg_sys::REGBUF_WILL_INIT as u8;
 
+/// What a page's header says of where its parts are: `pd_flags`, `pd_lower`, `pd_upper` and `pd_special`; zero if the page is new.
+#[inline]
+fn layout(page: &DataPage) -> u64 {
+    const FLAGS: usize = 10;
+    page.as_bytes()[FLAGS..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
 /// Ends the critical section, by a panic, if the page has become one that PostgreSQL could not read again.
+#[inline(never)]
 fn check_page(place: usize, page: &DataPage) {
     if let Err(error) = page.check_header() {
         panic!("block {place} of the record was left invalid: {error}");

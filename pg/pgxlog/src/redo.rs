@@ -3,6 +3,7 @@
 //! Source: `src/backend/access/transam/xlogutils.c`: `XLogReadBufferForRedoExtended`.
 
 use std::cell::{Cell, OnceCell};
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use pgrx::pg_sys;
@@ -198,7 +199,7 @@ impl<'r> RedoBlock<'r> {
         self.data
     }
 
-    /// The page as it is; `None` if it was not found.
+    /// The page as it is; `None` if it was not found, or [`RedoBlock::apply`] has failed.
     #[must_use]
     pub fn page(&self) -> Option<&DataPage> {
         // SAFETY: locked exclusively, and who changes it needs `&mut self`.
@@ -216,11 +217,13 @@ impl<'r> RedoBlock<'r> {
         &mut self,
         change: impl FnOnce(&mut DataPage, &'r [u8]) -> Result<(), E>,
     ) -> Result<(), RedoError> {
-        let (pg_sys::XLogRedoAction::BLK_NEEDS_REDO, Some(held)) = (self.action, self.held.as_mut()) else {
+        if self.action != pg_sys::XLogRedoAction::BLK_NEEDS_REDO {
             return Ok(());
-        };
-        // Nobody may see or write the page if it stays half changed, whether by an error or a panic.
-        held.keep_locked(true);
+        }
+        let Some(held) = self.held.take() else { return Ok(()) };
+        // Nobody may see or write the page if it stays half changed, whether by an error or a panic: then it stays locked until
+        // the process ends.
+        let held = ManuallyDrop::new(held);
         self.has_failed.set(true);
         // SAFETY: locked exclusively, and borrowed so.
         let page = unsafe { held.locked_page().as_mut() };
@@ -238,7 +241,7 @@ impl<'r> RedoBlock<'r> {
             // SAFETY: locked.
             unsafe { pg_sys::FlushOneBuffer(held.number()) };
         }
-        held.keep_locked(false);
+        self.held = Some(ManuallyDrop::into_inner(held));
         self.has_failed.set(false);
         self.action = pg_sys::XLogRedoAction::BLK_DONE;
         Ok(())

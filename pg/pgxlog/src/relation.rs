@@ -9,8 +9,9 @@ use pgwal::{BlockNumber, Fork, RelFileLocator};
 
 use crate::buffer::{ExclusiveBuffer, PinnedBuffer};
 use crate::catch::raise;
-use crate::guard::guard;
+use crate::guarded_read::read_buffer;
 use crate::held_buffer::HeldBuffer;
+use crate::held_locks;
 use crate::recovery::refuse_in_recovery;
 
 /// `InvalidSubTransactionId`.
@@ -18,18 +19,6 @@ const INVALID_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
 
 /// What is said in recovery.
 const CANNOT_CHANGE: &str = "cannot change a relation during recovery";
-
-// Called for nearly every record: see `guard`.
-#[allow(improper_ctypes)]
-unsafe extern "C-unwind" {
-    fn ReadBufferExtended(
-        relation: pg_sys::Relation,
-        fork: pg_sys::ForkNumber::Type,
-        block: pg_sys::BlockNumber,
-        mode: pg_sys::ReadBufferMode::Type,
-        strategy: pg_sys::BufferAccessStrategy,
-    ) -> pg_sys::Buffer;
-}
 
 /// An open relation, borrowed from whoever holds it open.
 #[derive(Clone, Copy)]
@@ -51,6 +40,7 @@ impl<'a> Relation<'a> {
     /// access method's own relation is such a one, if its pages are changed by this crate's means alone.
     #[must_use]
     pub unsafe fn from_raw(raw: pg_sys::Relation) -> Self {
+        held_locks::watch();
         // SAFETY: an open relation is not null.
         let raw = unsafe { NonNull::new_unchecked(raw) };
         Self { raw, strategy: null_mut(), _borrowed: PhantomData }
@@ -154,11 +144,9 @@ impl<'a> Relation<'a> {
             // PostgreSQL would add a block.
             refuse(format!("block {number} cannot be"));
         }
-        let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
-        let (relation, raw, place, strategy) = (self.as_raw(), page_fork(fork), number.get(), self.strategy);
+        let (fork_number, strategy) = (page_fork(fork), self.strategy);
         // SAFETY: the relation is open, and the strategy alive. The pin is ours.
-        let held =
-            unsafe { HeldBuffer::pinned(guard(move || ReadBufferExtended(relation, raw, place, mode, strategy))) };
+        let held = unsafe { HeldBuffer::pinned(read_buffer(self.as_raw(), fork_number, number.get(), strategy)) };
         PinnedBuffer::new(held, *self, fork, number)
     }
 

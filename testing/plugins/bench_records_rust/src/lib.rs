@@ -154,6 +154,7 @@ fn changed_block(number: u64, blocks: i32) -> u32 {
     ((number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % i64::from(blocks).cast_unsigned()) as u32
 }
 
+#[inline(always)] // As the compiler of C does where it is written in the loop itself.
 fn locked(relation: Relation<'_>, block: u32) -> ExclusiveBuffer<'_> {
     relation.read(Fork::MAIN, BlockNumber::new(block)).exclusive()
 }
